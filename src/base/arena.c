@@ -24,8 +24,8 @@
 #endif
 
 #define ALIGN        16
-#define CACHE_BLOCKS 1024 /* kept per cache unless its max says otherwise: 4 MiB */
-#define LARGE_FROM   (ARENA_BLOCK / 4 + 1)
+#define CACHE_BLOCKS 1024 /* kept per cache unless its max says otherwise: 8 MiB */
+#define LARGE_FROM   (ARENA_BLOCK / 2 + 1)
 
 struct arena_block {
     _Alignas(ALIGN) struct arena_block *next;

@@ -1,7 +1,7 @@
 /* base/arena.h -- memory that is freed in one go
  *
  * One arena per exchange. Small pieces are cut from blocks of ARENA_BLOCK bytes, which come from and go back to a per-thread cache, so that
- * the steady state calls malloc not at all; a piece larger than a quarter block, unless the newest block has room for it, has a malloc of
+ * the steady state calls malloc not at all; a piece larger than half a block, unless the newest block has room for it, has a malloc of
  * its own.
  * Failure is sticky: arena_alloc returns NULL and sets `failed`; a step checks once and answers 503.
  * One owner, one thread; the cache must be the one of the thread that frees.
@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-#define ARENA_BLOCK 4096 /* bytes of one block, its header included; a 2 KB chat request fits into two */
+#define ARENA_BLOCK 8192 /* bytes of one block, its header included; an exchange with a 2 KB chat request fits into one */
 
 struct arena_block;
 

@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+"""The gateway beside nginx, HAProxy and the original SMG, over one mock engine, in one run.
+
+The proxy under test runs on core 0 with one thread (where it lets itself be told so), engine and load generator on core 1. CPU time comes from the kernel's accounting
+(/proc/PID/task/*/schedstat, children included), so it does not depend on how busy the other core was. Rounds alternate between the proxies; the table shows medians and, behind
+them, the spread (max - min) in percent. Access logs are on for smg and nginx (to a file); HAProxy logs nothing, which favours it.
+
+    bench/proxy.py --build build-bench [--rounds 7] [--seconds 3] [--streams 9500] [--only smg,nginx]
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROXY_CORE, LOAD_CORE = "0", "1"
+TOKENS = 64
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(url, seconds=30, status=200):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if urllib.request.urlopen(url, timeout=2).status == status:
+                return
+        time.sleep(0.05)
+    raise SystemExit(f"{url} does not answer")
+
+
+def pids_of(pid):
+    """A process and all its descendants."""
+    found = [pid]
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            for child in (task / "children").read_text().split():
+                found += pids_of(int(child))
+    return found
+
+
+def cpu_ns(pid):
+    total = 0
+    for p in pids_of(pid):
+        for task in pathlib.Path(f"/proc/{p}/task").iterdir():
+            with contextlib.suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def resident_kib(pid):
+    total = 0
+    for p in pids_of(pid):
+        for line in pathlib.Path(f"/proc/{p}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                total += int(line.split()[1])
+    return total
+
+
+class Proxy:
+    """A proxy in front of the engine at ENGINE (port); started once, measured many times."""
+
+    def __init__(self, name, directory):
+        self.name, self.directory, self.port = name, pathlib.Path(directory), free_port()
+
+    def start(self, command, ready="/health"):
+        self.log = open(self.directory / f"{self.name}.log", "wb")
+        self.process = subprocess.Popen(["taskset", "-c", PROXY_CORE, *map(str, command)], stdout=self.log, stderr=subprocess.STDOUT, cwd=self.directory)
+        wait_for(f"http://127.0.0.1:{self.port}{ready}", seconds=60)
+        return self
+
+    def stop(self):
+        self.process.send_signal(signal.SIGKILL if self.name == "SMG" else signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        self.process.kill()
+
+
+def start_smg(directory, engine, build):
+    p = Proxy("smg", directory)
+    return p.start([build / "smg", "launch", "--host", "127.0.0.1", "--port", p.port, "--prometheus-host", "127.0.0.1", "--prometheus-port", free_port(),
+                    "--runtime-worker-threads", 1, "--policy", "round_robin", "--shutdown-grace-period-secs", 0, "--worker-urls", f"http://127.0.0.1:{engine}"], "/readiness")
+
+
+def start_nginx(directory, engine, build):
+    p = Proxy("nginx", directory)
+    conf = p.directory / "nginx.conf"
+    conf.write_text(f"""
+daemon off; pid {directory}/nginx.pid; error_log {directory}/nginx.err warn; worker_processes 1; worker_rlimit_nofile 200000;
+events {{ worker_connections 50000; multi_accept on; }}
+http {{
+  access_log {directory}/access.log combined buffer=64k flush=1s;
+  client_header_buffer_size 8k; client_body_buffer_size 64k; keepalive_requests 1000000000; keepalive_timeout 75s; tcp_nodelay on;
+  client_body_temp_path {directory}/b; proxy_temp_path {directory}/p; fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+  upstream engine {{ server 127.0.0.1:{engine}; keepalive 16000; keepalive_requests 1000000000; }}
+  server {{
+    listen 127.0.0.1:{p.port} backlog=4096;
+    location / {{ proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 600s; }}
+  }}
+}}
+""")
+    return p.start(["nginx", "-c", conf, "-p", directory])
+
+
+def start_haproxy(directory, engine, build):
+    p = Proxy("haproxy", directory)
+    conf = p.directory / "haproxy.cfg"
+    conf.write_text(f"""
+global
+  nbthread 1
+  maxconn 50000
+  tune.bufsize 16384
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 600s
+  timeout server 600s
+  http-reuse always
+  option http-no-delay
+frontend f
+  bind 127.0.0.1:{p.port}
+  default_backend b
+backend b
+  server e 127.0.0.1:{engine}
+""")
+    return p.start(["haproxy", "-f", conf, "-db"])
+
+
+def start_original(directory, engine, build):
+    p = Proxy("SMG", directory)
+    python = ROOT / ".venv-bench/bin/python"
+    return p.start([python, "-m", "smg.launch_router", "--host", "127.0.0.1", "--port", p.port, "--prometheus-port", free_port(), "--policy", "round_robin",
+                    "--worker-startup-check-interval", 1, "--worker-urls", f"http://127.0.0.1:{engine}"], "/readiness")
+
+
+STARTERS = {"smg": start_smg, "nginx": start_nginx, "haproxy": start_haproxy, "SMG": start_original}
+
+
+def chat_body(stream):
+    """About 2 KB, a few turns, as an application sends it."""
+    text = "The quick brown fox jumps over the lazy dog near the river bank while the sun sets slowly. "
+    messages = [{"role": "system", "content": "You are a helpful assistant. " + text * 4}]
+    for i in range(3):
+        messages += [{"role": "user", "content": f"Question {i}: " + text * 3}, {"role": "assistant", "content": f"Answer {i}: " + text * 2}]
+    messages.append({"role": "user", "content": "And now?"})
+    return json.dumps({"model": "mock-model", "messages": messages, "max_tokens": TOKENS if stream else 8, "temperature": 0.7, "stream": stream})
+
+
+def wrk(port, body, connections, seconds, directory):
+    """(requests, requests/s, p50 us, p99 us)"""
+    script = pathlib.Path(directory) / "chat.lua"
+    script.write_text(f"""
+wrk.method = "POST"
+wrk.path = "/v1/chat/completions"
+wrk.headers["content-type"] = "application/json"
+wrk.body = {json.dumps(body)}
+done = function(summary, latency, requests)
+  io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout))
+end
+""")
+    out = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"],
+                         capture_output=True, text=True, check=True).stdout
+    n, us, p50, p99, errors = map(int, next(line for line in out.splitlines() if line.startswith("RESULT")).split()[1:])
+    if errors:
+        print(f"  {errors} errors through port {port}", file=sys.stderr)
+    return n, n / us * 1e6, p50, p99
+
+
+def streams(build, port, concurrency, seconds, extra=()):
+    """The report of `smg bench` with streaming chats."""
+    with tempfile.NamedTemporaryFile() as out:
+        subprocess.run(["taskset", "-c", LOAD_CORE, str(build / "smg"), "bench", f"http://127.0.0.1:{port}", "--stream", "--model", "mock-model", "--concurrency", str(concurrency),
+                        "--duration", str(seconds), "--max-tokens", str(TOKENS), "--prompt-bytes", "1800", "--json", out.name, *extra], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        return json.loads(pathlib.Path(out.name).read_text())
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values):
+    return 100 * (max(values) - min(values)) / median(values) if median(values) else 0
+
+
+def show(title, columns, rows):
+    print(f"\n{title}")
+    widths = [max(len(str(r[i])) for r in [columns, *rows]) for i in range(len(columns))]
+    for r in [columns, *rows]:
+        print("  ".join(str(v).ljust(w) if i == 0 else str(v).rjust(w) for i, (v, w) in enumerate(zip(r, widths))))
+
+
+def measure_small(args, proxies, engine, directory):
+    body = chat_body(stream=False)
+    got = {name: [] for name in proxies}
+    for _ in range(args.rounds):
+        for name, p in proxies.items():
+            before = cpu_ns(p.process.pid)
+            n, rps, p50, p99 = wrk(p.port, body, 32, args.seconds, directory)
+            got[name].append((rps, (cpu_ns(p.process.pid) - before) / n / 1000, p50, p99))
+    base = median([c for _, c, _, _ in got["nginx"]]) if "nginx" in got else None
+    rows = []
+    for name, g in got.items():
+        cpu = [x[1] for x in g]
+        rows.append([name, f"{median([x[0] for x in g]):.0f}", f"{median(cpu):.2f}", f"{spread(cpu):.0f} %", f"{median(cpu) / base:.2f}" if base else "-",
+                     f"{median([x[2] for x in g]):.0f}", f"{median([x[3] for x in g]):.0f}"])
+    show("2 KB chat request, small JSON reply, 32 connections", ["proxy", "requests/s", "CPU us/request", "spread", "of nginx's", "p50 us", "p99 us"], rows)
+    return {name: median([x[1] for x in g]) for name, g in got.items()}
+
+
+def measure_latency(args, proxies, engine, directory):
+    body = chat_body(stream=False)
+    got = {name: [] for name in ["direct", *proxies]}
+    for _ in range(args.rounds):
+        for name in got:
+            got[name].append(wrk(engine if name == "direct" else proxies[name].port, body, 1, max(1, args.seconds // 2), directory)[2:])
+    direct = [median([x[i] for x in got["direct"]]) for i in (0, 1)]
+    rows = []
+    for name, g in got.items():
+        p50, p99 = (median([x[i] for x in g]) for i in (0, 1))
+        rows.append([name, f"{p50:.0f}", f"{p99:.0f}", f"{p50 - direct[0]:.0f}", f"{p99 - direct[1]:.0f}"])
+    show("the same, one connection: latency", ["proxy", "p50 us", "p99 us", "added p50", "added p99"], rows)
+
+
+def measure_streams(args, proxies, engine):
+    got = {name: [] for name in proxies}
+    for _ in range(args.rounds):
+        for name, p in proxies.items():
+            before = cpu_ns(p.process.pid)
+            report = streams(args.build, p.port, 32, args.seconds)
+            done = report["requests"]["succeeded"]
+            got[name].append(((cpu_ns(p.process.pid) - before) / 1000 / max(1, done), done))
+    rows = []
+    base = median([c for c, _ in got["nginx"]]) if "nginx" in got else None
+    for name, g in got.items():
+        cpu = [c for c, _ in g]
+        rows.append([name, f"{median([d for _, d in g]) / args.seconds:.0f}", f"{median(cpu):.1f}", f"{median(cpu) / (TOKENS + 2):.3f}", f"{spread(cpu):.0f} %",
+                     f"{median(cpu) / base:.2f}" if base else "-"])
+    show(f"streams of {TOKENS} tokens, each token a write of its own, 32 connections", ["proxy", "streams/s", "CPU us/stream", "CPU us/event", "spread", "of nginx's"], rows)
+
+
+def measure_memory(args, proxies, slow_engine_proxies):
+    rows = []
+    for name, p in slow_engine_proxies.items():
+        idle = resident_kib(p.process.pid)
+        load = subprocess.Popen(["taskset", "-c", LOAD_CORE, str(args.build / "smg"), "bench", f"http://127.0.0.1:{p.port}", "--stream", "--model", "mock-model", "--concurrency",
+                                 str(args.streams), "--duration", "25", "--max-tokens", "1000", "--prompt-bytes", "1800"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(20)
+        busy = resident_kib(p.process.pid)
+        load.terminate()
+        load.wait()
+        rows.append([name, f"{idle / 1024:.1f}", f"{busy / 1024:.1f}", f"{(busy - idle) / args.streams:.1f}"])
+        p.stop()
+    show(f"resident memory, idle and with {args.streams} open streams", ["proxy", "idle MiB", "busy MiB", "KiB per stream pair"], rows)
+
+
+def start_engine(build, *flags):
+    port = free_port()
+    process = subprocess.Popen(["taskset", "-c", LOAD_CORE, str(build / "smg"), "mock-engine", "--host", "127.0.0.1", "--port", str(port), *flags], stdout=subprocess.DEVNULL)
+    wait_for(f"http://127.0.0.1:{port}/health")
+    return port, process
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--streams", type=int, default=9500)
+    parser.add_argument("--only", default="smg,nginx,haproxy,SMG")
+    parser.add_argument("--parts", default="small,latency,streams,memory")
+    args = parser.parse_args()
+    args.build = args.build.resolve()
+    names = [n for n in args.only.split(",") if n != "SMG" or (ROOT / ".venv-bench/bin/python").exists()]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.environ.pop("SMG_API_KEY", None)
+    with tempfile.TemporaryDirectory() as directory:
+        engine, engine_process = start_engine(args.build, "--flush-each")
+        try:
+            proxies = {name: STARTERS[name](directory, engine, args.build) for name in names}
+            if "small" in args.parts:
+                measure_small(args, proxies, engine, directory)
+            if "latency" in args.parts:
+                measure_latency(args, proxies, engine, directory)
+            if "streams" in args.parts:
+                measure_streams(args, proxies, engine)
+            for p in proxies.values():
+                p.stop()
+            if "memory" in args.parts:
+                slow, slow_process = start_engine(args.build, "--flush-each", "--tokens-per-second", "2", "--output-tokens", "1000")
+                measure_memory(args, proxies, {name: STARTERS[name](directory, slow, args.build) for name in names})
+                slow_process.kill()
+        finally:
+            engine_process.kill()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The workers' part of the control plane (spec control-plane 7-11, 18, 20; the numbers are its test cases)."""
+import json
+import time
+import uuid
+
+import httpx
+import pytest
+
+from conftest import SLOWNESS, Engine, Gateway, ScriptedEngine, free_port, wait_until
+
+
+@pytest.fixture
+def empty(start):
+    return start(Gateway)
+
+
+def add(gateway, url, **members):
+    return gateway.client.post("/workers", json={"url": url, **members})
+
+
+def test_add_list_get_delete(start, empty):  # 25, 26, 32, 33
+    assert empty.client.get("/workers").json() == {"workers": [], "total": 0, "stats": {"prefill_count": 0, "decode_count": 0, "regular_count": 0}}
+    engine = start(Engine)
+    began = time.monotonic()
+    r = add(empty, engine.url, labels={"a": "1"}, priority=7)
+    assert r.status_code == 202
+    body = r.json()
+    assert list(body) == ["status", "worker_id", "url", "location", "message"]
+    assert body["status"] == "accepted" and body["url"] == engine.url and body["message"] == "Worker addition queued for background processing"
+    assert r.headers["location"] == body["location"] == f"/workers/{body['worker_id']}"
+    wid = body["worker_id"]
+    wait_until(lambda: empty.client.get(f"/workers/{wid}").json()["status"] == "ready", what="ready")
+    assert time.monotonic() - began < 1 * SLOWNESS, "an engine that is up is ready in under a second"
+    info = empty.client.get(f"/workers/{wid}").json()
+    assert info["id"] == wid and info["model_id"] == "mock-model" and info["priority"] == 7 and info["is_healthy"] is True and info["load"] == 0
+    assert info["labels"]["a"] == "1" and info["runtime_type"] == "sglang" and "job_status" not in info
+    keys = list(info)
+    assert keys[:4] == ["id", "model_id", "url", "models"] and keys[-3:] == ["is_healthy", "status", "load"]
+    listed = empty.client.get("/workers").json()
+    assert listed["total"] == 1 and listed["stats"]["regular_count"] == 1 and listed["workers"][0] == info
+    assert add(empty, engine.url).status_code == 409
+    r = empty.client.delete(f"/workers/{wid}")
+    assert r.status_code == 202 and r.json()["message"] == "Worker removal queued for background processing"
+    wait_until(lambda: empty.client.get(f"/workers/{wid}").status_code == 404, what="removed")
+    again = add(empty, engine.url).json()["worker_id"]
+    assert again != wid  # 33
+
+
+def test_a_second_post_joins_the_first(empty):
+    url = f"http://127.0.0.1:{free_port()}"
+    first, second = add(empty, url), add(empty, url)
+    assert first.status_code == second.status_code == 202 and first.json()["worker_id"] == second.json()["worker_id"]
+    placeholder = empty.client.get(first.headers["location"]).json()
+    assert placeholder["status"] == "pending" and placeholder["is_healthy"] is False
+    job = placeholder["job_status"]
+    assert list(job) == ["job_type", "worker_url", "status", "message", "timestamp"] and job["job_type"] == "AddWorker" and job["status"] in ("pending", "processing")
+    assert empty.client.delete(first.headers["location"]).status_code == 202  # cancels the registration
+    wait_until(lambda: empty.client.get(first.headers["location"]).status_code == 404, what="cancelled")
+
+
+def test_an_engine_that_starts_later_is_picked_up(start, empty):
+    port = free_port()
+    r = add(empty, f"http://127.0.0.1:{port}")
+    time.sleep(1)
+    start(Engine, port=port)
+    up = time.monotonic()
+    wait_until(lambda: empty.client.get(r.headers["location"]).json().get("status") == "ready", what="ready")
+    assert time.monotonic() - up < 2 * SLOWNESS
+    assert empty.chat().status_code == 200
+
+
+def test_bad_requests(empty):  # 10-24
+    def post(content, ctype="application/json"):
+        r = empty.client.post("/workers", content=content, headers={"content-type": ctype} if ctype else {})
+        return r.status_code, r.json()
+
+    assert post(b"{}", None)[0] == 415 and post(b"{}", "text/json")[0] == 415
+    status, body = post(b"")
+    assert status == 400 and body["error"]["message"] == "Failed to parse the request body as JSON: EOF while parsing a value at line 1 column 0"
+    status, body = post(b"{invalid json}")
+    assert status == 400 and "key must be a string at line 1 column 2" in body["error"]["message"]
+    status, body = post(b"{}")
+    assert status == 422 and "missing field `url` at line 1 column 2" in body["error"]["message"]
+    for text, word in ((b'{"url":5}', "invalid type: integer `5`, expected a string"), (b'{"url":"http://a:1","priority":-1}', "expected u32"),
+                       (b'{"url":"http://a:1","runtime":"SGLang"}', "unknown variant `SGLang`"), (b'{"url":"http://a:1","runtime":"vllm","runtime_type":"vllm"}', "duplicate field")):
+        status, body = post(text)
+        assert status == 422 and word in body["error"]["message"], body
+    for url, reason in (("", "URL cannot be empty"), ("10.0.0.5:8000", "URL must start with a lowercase http://"), ("HTTP://10.0.0.5:8000", "URL must start with a lowercase http://"),
+                        ("ipc://", "ipc:// worker URL must include a socket path"), ("ftp://h", "URL must start with a lowercase http://")):
+        r = add(empty, url)
+        assert r.status_code == 400 and r.json()["code"] == "BAD_REQUEST" and r.json()["error"].startswith(f"Invalid value for field 'worker_url': {url} - {reason}")
+    assert empty.client.get("/workers").json()["total"] == 0
+    assert add(empty, "http://127.0.0.1:9", bogus=1).status_code == 202  # 15
+
+
+def test_bad_ids(empty):  # 27, 28
+    for raw, text in (("not-a-uuid", "found `n` at 1"), ("1234", "invalid length: expected length 32 for simple format, found 4"), ("a-b", "invalid group count: expected 5, found 2")):
+        r = empty.client.get(f"/workers/{raw}")
+        assert r.status_code == 400 and r.json()["code"] == "BAD_REQUEST" and text in r.json()["error"]
+    unknown = str(uuid.uuid4())
+    for method in ("GET", "DELETE"):
+        r = empty.client.request(method, f"/workers/{unknown}")
+        assert r.status_code == 404 and r.json() == {"error": f"Worker {unknown} not found", "code": "WORKER_NOT_FOUND"}
+
+
+def test_the_model_filter(start, empty):  # 34
+    x, y = start(Engine, "--model", "x"), start(Engine, "--model", "y")
+    add(empty, x.url), add(empty, y.url)
+    empty.ready(2)
+    ids = lambda q: [w["model_id"] for w in empty.client.get("/workers" + q).json()["workers"]]
+    assert ids("") == ["x", "y"] and ids("?model=x") == ["x"] and ids("?model=none") == []
+    assert [m["id"] for m in empty.client.get("/v1/models").json()["data"]] == ["x", "y"]
+    assert empty.chat(model="y").status_code == 200
+
+
+def test_draining_waits_for_the_request_in_flight(start):  # decision 10
+    engine = start(Engine, "--tokens-per-second", "10", "--output-tokens", "20")
+    gateway = start(Gateway, "--drain-settle-secs", "0", workers=[engine]).ready(1)
+    with httpx.stream("POST", gateway.url + "/v1/chat/completions", json={"model": "mock-model", "stream": True, "max_tokens": 20, "messages": [{"role": "user", "content": "x"}]}, timeout=60) as r:
+        wid = gateway.client.get("/workers").json()["workers"][0]["id"]
+        gateway.client.delete(f"/workers/{wid}")
+        wait_until(lambda: gateway.client.get(f"/workers/{wid}").json()["status"] == "draining", what="draining")
+        assert gateway.chat().status_code in (404, 503)
+        assert b"".join(r.iter_raw()).endswith(b"data: [DONE]\n\n")
+    wait_until(lambda: gateway.client.get(f"/workers/{wid}").status_code == 404, what="removed")
+
+
+def test_health_takes_a_sick_worker_out_and_brings_it_back(start):
+    engines = [start(Engine), start(Engine)]
+    gateway = start(Gateway, "--health-check-interval-secs", "1", "--health-failure-threshold", "1", "--health-success-threshold", "1", workers=engines).ready(2)
+    engines[0].faults(unhealthy=True)
+    wait_until(lambda: gateway.client.get("/readiness").json()["healthy_workers"] == 1, seconds=8, what="one taken out")
+    engines[0].faults(unhealthy=False)
+    gateway.ready(2)
+
+
+def test_urls_of_other_kinds_stay_pending_with_a_reason(empty):
+    r = add(empty, "grpc://127.0.0.1:50051")
+    assert r.status_code == 202
+    message = wait_until(lambda: (empty.client.get(r.headers["location"]).json().get("job_status") or {}).get("message"), what="a reason")
+    assert "gRPC" in message
+
+
+def test_a_secret_is_never_listed(start, empty):  # 35
+    engine = start(Engine)
+    r = add(empty, engine.url, api_key="w0rker-s3cret")
+    empty.ready(1)
+    assert "w0rker-s3cret" not in empty.client.get("/workers").text + empty.client.get(r.headers["location"]).text
+    empty.chat()
+    wait_until(lambda: any(q["path"] == "/v1/chat/completions" for q in engine.requests()))
+    assert "w0rker-s3cret" not in empty.output()
+
+
+@pytest.mark.slow
+def test_a_list_of_thousands_of_workers(start, empty):
+    """Nothing answers on these ports: they stay pending, which a list shows too once they fail; what matters is that nothing blocks."""
+    for i in range(500):
+        assert add(empty, f"http://127.0.0.1:{20000 + i}").status_code in (202, 503)
+    began = time.monotonic()
+    assert empty.client.get("/workers").status_code == 200
+    assert time.monotonic() - began < 1 * SLOWNESS
+    assert json.loads(empty.client.get("/workers").text)
