@@ -1,0 +1,46 @@
+/* config/launch.c -- from the command line of `smg launch` to a struct launch_config that the gateway can take as it is */
+#include "config/launch_internal.h"
+
+/* http/request_id compares with lowercase names. */
+static int lower_header_names(struct option_list *list, struct arena *arena)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        struct str name = list->items[i];
+        char *copy = arena_alloc(arena, name.n);
+
+        if (!copy)
+            return ERR_NOMEM;
+        for (size_t k = 0; k < name.n; k++)
+            copy[k] = name.p[k] >= 'A' && name.p[k] <= 'Z' ? (char)(name.p[k] | 0x20) : name.p[k];
+        list->items[i] = (struct str){ copy, name.n };
+    }
+    return 0;
+}
+
+static void add_notes(const struct launch_config *c, struct option_report *report)
+{
+    if (option_source(&LAUNCH_TABLE, report, "--policy") == OPTION_DEFAULT)
+        option_report_add(report, OPTION_NOTE,
+                          "workers are chosen by %s: cache_aware, the usual default, is not available in this version",
+                          launch_policy_name(c->policy));
+}
+
+int launch_parse(const struct option_input *in, struct arena *arena, struct launch_config *ret, struct option_report *report)
+{
+    int r = options_parse(&LAUNCH_TABLE, in, arena, ret, sizeof *ret, report);
+
+    if (r == OPTIONS_HELP || r == ERR_NOMEM || report->worst == OPTION_USAGE)
+        return r;
+    ret->host = launch_without_brackets(ret->host);
+    ret->prometheus_host = launch_without_brackets(ret->prometheus_host);
+    ret->enable_igw |= ret->service_discovery; /* discovery finds workers of any model */
+    r = lower_header_names(&ret->request_id_headers, arena);
+    if (r < 0)
+        return r;
+    launch_check(ret, report);
+    if (report->worst == OPTION_NOTE)
+        add_notes(ret, report);
+    if (arena->failed)
+        return ERR_NOMEM;
+    return report->worst > OPTION_NOTE ? ERR_INVALID : 0;
+}
