@@ -1,0 +1,353 @@
+/* dispatch/dispatch.c -- one request on its way through one worker after another
+ *
+ *     dispatch_start --> SENT --on_head--> REPLYING --on_end(0)--> DONE
+ *                        |  ^                  |
+ *          call_ended(<0)|  | try_another      | call_ended(<0): on_error(after_head)
+ *                        +--+                  +--------------------> DONE
+ *                        |
+ *                        +-- nobody left, or not retryable: on_error --> DONE
+ *     dispatch_abort: from SENT or REPLYING to DONE, silently.
+ *
+ * Invariants: (1) d->worker != NULL exactly in SENT and REPLYING, with its load counted once and one reference. (2) After on_head there is no other worker.
+ * (3) Exactly one of on_end, on_error, dispatch_abort ends a dispatch. (4) The sink call that ends it is the last statement: the exchange may be gone after it.
+ */
+#include "dispatch/dispatch_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+#define TARGET "smg::dispatch"
+
+enum dispatch_step { SENT, REPLYING, DONE };
+
+struct dispatch {
+    struct dispatcher *dispatcher; /* borrowed */
+    struct dispatch_request request;
+    struct reply_sink *sink; /* borrowed until DONE */
+    struct http_call call;
+    enum dispatch_step step;
+    const struct worker *worker; /* reference; invariant 1 */
+    const struct worker *tried[DISPATCH_ATTEMPTS_MAX]; /* references, to compare with */
+    unsigned tried_n;
+    struct str model; /* canonical, arena */
+    struct str body;  /* what prepare() gave; arena */
+    bool prepared;
+    unsigned status; /* of the reply's head */
+    uint64_t began_us, first_part_us;
+};
+
+static int attempt(struct dispatch *d);
+static void on_head(struct http_call *call, const struct http_head *head);
+static void on_body(struct http_call *call, struct str part);
+static void on_batch(struct http_call *call);
+static void on_end(struct http_call *call, int status);
+static bool try_another(struct dispatch *d, int status);
+
+static const struct http_call_ops CALL_OPS = { .on_head = on_head, .on_body = on_body, .on_batch = on_batch, .on_end = on_end };
+
+int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy *policy, const struct dispatcher_conf *conf,
+                   struct dispatcher **ret)
+{
+    struct dispatcher *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return ERR_NOMEM;
+    d->loop = loop;
+    d->client = client;
+    d->registry = registry;
+    d->policy = policy;
+    d->conf = *conf;
+    *ret = d;
+    return 0;
+}
+
+void dispatcher_free(struct dispatcher *d)
+{
+    if (!d)
+        return;
+    free(d->candidates);
+    free(d);
+}
+
+const struct worker_table *dispatcher_table(struct dispatcher *d)
+{
+    return registry_table(d->registry, d->loop);
+}
+
+/* The one place where a worker is let go: its load ends and the reference stays only in tried[]. */
+static void release_worker(struct dispatch *d)
+{
+    worker_load_end(d->worker);
+    d->worker = NULL;
+}
+
+static void become_done(struct dispatch *d)
+{
+    assert(d->step != DONE);
+    if (d->worker)
+        release_worker(d);
+    for (unsigned i = 0; i < d->tried_n; i++)
+        worker_unref(d->tried[i]);
+    d->tried_n = 0;
+    d->step = DONE;
+}
+
+static int prepare_body(struct dispatch *d)
+{
+    int r;
+
+    if (d->prepared || !d->request.prepare)
+        return 0;
+    r = d->request.prepare(&d->request, UPSTREAM_OPENAI_HTTP, d->model, &d->body);
+    d->prepared = r == 0;
+    return r;
+}
+
+/* Sends to d->worker (picked, counted, in tried[]). */
+static int attempt(struct dispatch *d)
+{
+    struct exchange *ex = d->request.ex;
+    const struct worker *w = d->worker;
+    struct upstream_target to = { .authority = w->authority, .base_path = w->base_path, .api_key = w->spec.api_key };
+    struct upstream_request r = {
+        .method = d->request.method,
+        .path = d->request.path,
+        .client = &ex->req.fields,
+        .request_id = ex->request_id,
+        .forward_authorization = !ex->principal.credential_is_ours,
+    };
+    int status = prepare_body(d);
+
+    if (status < 0)
+        return status;
+    r.body_bytes = d->body.n;
+    d->call = (struct http_call){
+        .ops = &CALL_OPS,
+        .owner = d,
+        .host = w->host,
+        .port = w->port,
+        .method = r.method,
+        .head = upstream_http_head(&ex->arena, &to, &r),
+        .body = d->body,
+        .connect_ms = d->dispatcher->conf.connect_ms,
+        .head_ms = d->dispatcher->conf.head_ms,
+        .idle_ms = d->dispatcher->conf.idle_ms,
+    };
+    if (!d->call.head.p)
+        return ERR_NOMEM;
+    ex->facts.attempts++;
+    ex->facts.worker = arena_str(&ex->arena, w->spec.url);
+    return http_call_start(d->dispatcher->client, &d->call);
+}
+
+/* Picks the next worker into d->worker and tried[]. 0, or ERR_NOT_FOUND with *FAILURE. */
+static int pick(struct dispatch *d, struct dispatch_failure *failure)
+{
+    const struct worker *w = dispatch_pick(d->dispatcher, &d->request, d->tried, d->tried_n, &d->model, failure);
+
+    if (!w)
+        return ERR_NOT_FOUND;
+    d->worker = w;
+    d->tried[d->tried_n++] = w;
+    dispatch_count_selection(d->dispatcher, d->model);
+    return 0;
+}
+
+static void out_of_memory(struct dispatch_failure *f)
+{
+    *f = (struct dispatch_failure){
+        .status = 503, .code = STR("out_of_memory"), .message = STR("The gateway is out of memory for this request"), .retry_after_s = 1, .cause = ERR_NOMEM
+    };
+}
+
+int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request *request, struct reply_sink *sink, struct dispatch **ret,
+                   struct dispatch_failure *failure)
+{
+    struct exchange *ex = request->ex;
+    struct dispatch *d = arena_new(&ex->arena, struct dispatch);
+    int r;
+
+    if (!d) {
+        out_of_memory(failure);
+        return ERR_NOMEM;
+    }
+    d->dispatcher = dispatcher;
+    d->request = *request;
+    d->sink = sink;
+    d->began_us = ex->began_us;
+    r = pick(d, failure);
+    ex->facts.model = d->model.p ? d->model : request->model;
+    if (r < 0) {
+        dispatch_count_failed(dispatcher, ex->facts.model, request->endpoint, failure->status);
+        return r;
+    }
+    dispatch_count_request(dispatcher, d->model, request->endpoint, request->stream);
+    r = attempt(d);
+    if (r < 0) {
+        become_done(d);
+        out_of_memory(failure);
+        dispatch_count_failed(dispatcher, ex->facts.model, request->endpoint, failure->status);
+        return r;
+    }
+    d->step = SENT;
+    *ret = d;
+    return 0;
+}
+
+static void on_head(struct http_call *call, const struct http_head *head)
+{
+    struct dispatch *d = call->owner;
+
+    assert(d->step == SENT);
+    d->step = REPLYING;
+    d->status = head->status;
+    dispatch_count_attempt(d->dispatcher, head->status, STR_NONE);
+    if (head->status >= 500)
+        dispatch_count_worker_error(d->dispatcher, head->status);
+    d->sink->ops->on_head(d->sink, head);
+}
+
+static void on_body(struct http_call *call, struct str part)
+{
+    struct dispatch *d = call->owner;
+
+    assert(d->step == REPLYING);
+    if (!d->first_part_us)
+        d->first_part_us = loop_now_exact_us(d->dispatcher->loop);
+    d->sink->ops->on_part(d->sink, part);
+}
+
+static void on_batch(struct http_call *call)
+{
+    struct dispatch *d = call->owner;
+
+    if (d->step == REPLYING && d->sink->ops->on_batch)
+        d->sink->ops->on_batch(d->sink);
+}
+
+static void count_finished(struct dispatch *d)
+{
+    uint64_t now = loop_now_exact_us(d->dispatcher->loop);
+
+    if (d->status < 200 || d->status > 299) {
+        dispatch_count_failed(d->dispatcher, d->model, d->request.endpoint, d->status);
+        return;
+    }
+    dispatch_count_finished(d->dispatcher, d->model, d->request.endpoint, d->request.stream, now - d->began_us,
+                            d->first_part_us ? d->first_part_us - d->began_us : 0);
+}
+
+/* Could another worker do what this one could not begin? Refused, reset or unreachable before a reply: yes (decision 6). A timeout while waiting for the
+ * head: no, the engine may be working on it, and the client has waited long enough. */
+static bool is_retryable(const struct dispatch *d, int status)
+{
+    switch (status) {
+    case ERR_REFUSED:
+    case ERR_UNREACHABLE:
+    case ERR_RESOLVE:
+    case ERR_RESET:
+    case ERR_CLOSED:
+        return d->step == SENT;
+    case ERR_TIMEOUT:
+        return d->step == SENT && d->call.step == CALL_CONNECTING;
+    default:
+        return false;
+    }
+}
+
+/* The answer for the last attempt's failure. Worker URLs stay out of it (decision 6). */
+static void describe(int status, struct dispatch_failure *f)
+{
+    switch (status) {
+    case ERR_TIMEOUT:
+        *f = (struct dispatch_failure){ .status = 504, .code = STR("call_upstream_timeout"), .message = STR("The worker did not answer in time") };
+        break;
+    case ERR_REFUSED:
+    case ERR_UNREACHABLE:
+    case ERR_RESOLVE:
+        *f = (struct dispatch_failure){
+            .status = 502, .code = STR("call_upstream_connection_failed"), .message = STR("No connection to a worker could be made")
+        };
+        break;
+    case ERR_PROTOCOL:
+        *f = (struct dispatch_failure){ .status = 502, .code = STR("call_upstream_decode_error"), .message = STR("The worker's reply is not valid HTTP") };
+        break;
+    case ERR_NOMEM:
+        out_of_memory(f);
+        break;
+    default:
+        *f = (struct dispatch_failure){
+            .status = 502, .code = STR("call_upstream_request_failed"), .message = STR("The worker closed the connection before its reply was complete")
+        };
+    }
+    f->cause = status;
+}
+
+static void on_end(struct http_call *call, int status)
+{
+    struct dispatch *d = call->owner;
+    struct dispatch_failure failure;
+    bool after_head = d->step == REPLYING;
+
+    assert(d->step != DONE);
+    if (status == 0) {
+        count_finished(d);
+        become_done(d);
+        d->sink->ops->on_end(d->sink);
+        return;
+    }
+    log_warn(TARGET, "attempt failed", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),
+             LF_CSTR("reason", err_text(status)), LF_BOOL("reply_begun", after_head), LF_UINT("attempt", d->tried_n));
+    atomic_fetch_add_explicit(&d->worker->live->failures, 1, memory_order_relaxed);
+    describe(status, &failure);
+    dispatch_count_worker_error(d->dispatcher, failure.status);
+    if (!after_head)
+        dispatch_count_attempt(d->dispatcher, failure.status, failure.code);
+    if (is_retryable(d, status) && try_another(d, status))
+        return;
+    dispatch_count_failed(d->dispatcher, d->model, d->request.endpoint, failure.status);
+    become_done(d);
+    d->sink->ops->on_error(d->sink, &failure, after_head);
+}
+
+/* True: another worker is at it. A failure to find one leaves the last attempt's failure as the answer: it says more than "none available". */
+static bool try_another(struct dispatch *d, int status)
+{
+    struct dispatch_failure none;
+
+    release_worker(d);
+    if (d->tried_n == DISPATCH_ATTEMPTS_MAX) {
+        dispatch_count_retries_exhausted(d->dispatcher, d->request.endpoint);
+        return false;
+    }
+    if (pick(d, &none) < 0)
+        return false;
+    dispatch_count_retry(d->dispatcher, d->request.endpoint);
+    log_info(TARGET, "trying another worker", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),
+             LF_CSTR("after", err_text(status)));
+    if (attempt(d) < 0)
+        return false;
+    return true;
+}
+
+void dispatch_pause(struct dispatch *d)
+{
+    if (d->step != DONE)
+        http_call_pause(&d->call);
+}
+
+void dispatch_resume(struct dispatch *d)
+{
+    if (d->step != DONE)
+        http_call_resume(&d->call);
+}
+
+void dispatch_abort(struct dispatch *d)
+{
+    if (d->step == DONE)
+        return;
+    http_call_cancel(&d->call);
+    become_done(d);
+}

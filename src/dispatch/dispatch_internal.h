@@ -1,0 +1,40 @@
+/* dispatch/dispatch_internal.h -- what the files of dispatch/ share */
+#pragma once
+
+#include "dispatch/dispatch.h"
+
+/* Counters of one (model, endpoint, streaming) on one loop: looked up once, then kept. */
+struct route_cells {
+    struct str model; /* owned by the cells' own label copies: points into requests->values */
+    const char *endpoint;
+    bool streaming;
+    struct metric_cell *requests, *duration, *ttft;
+};
+
+#define ROUTE_CELLS 64 /* direct-mapped; a collision costs a lookup, not a wrong count */
+
+struct dispatcher {
+    struct loop *loop;
+    struct http_client *client;
+    struct registry *registry;
+    struct policy *policy;
+    struct dispatcher_conf conf;
+    const struct worker **candidates; /* scratch of pick(): valid inside one call only */
+    size_t candidates_cap;
+    struct route_cells cells[ROUTE_CELLS];
+};
+
+/* metrics.c; names and labels: spec operations 8.5 */
+void dispatch_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);
+void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us, uint64_t ttft_us);
+void dispatch_count_failed(struct dispatcher *d, struct str model, const char *endpoint, unsigned status);
+void dispatch_count_selection(struct dispatcher *d, struct str model);
+void dispatch_count_attempt(struct dispatcher *d, unsigned status, struct str error_code);
+void dispatch_count_worker_error(struct dispatcher *d, unsigned status);
+void dispatch_count_retry(struct dispatcher *d, const char *endpoint);
+void dispatch_count_retries_exhausted(struct dispatcher *d, const char *endpoint);
+
+/* pick.c: a ready worker of MODEL's that was not tried, chosen by the policy and already counted (worker_load_begin), or NULL with *FAILURE.
+ * *RET_MODEL: the canonical id, arena of the exchange. */
+const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *tried, unsigned tried_n,
+                                   struct str *ret_model, struct dispatch_failure *failure);

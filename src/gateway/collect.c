@@ -1,0 +1,81 @@
+/* gateway/collect.c -- gauges that are read from live state when somebody scrapes, so that a removed worker's series ends with it
+ *
+ * Runs on the control thread: the registry's table may be read like on any loop; a thread's server and client counters are plain words that their own thread writes:
+ * only the loop's atomics are read here.
+ */
+#include <stdio.h>
+
+#include "base/budget.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "gateway/gateway_internal.h"
+
+static void collect_workers(struct prometheus_writer *w, const struct worker_table *t)
+{
+    prometheus_family(w, "smg_worker_health", METRIC_GAUGE, "Worker health status (1=healthy, 0=unhealthy)");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1, worker_is_ready(t->workers[i]));
+    prometheus_family(w, "smg_worker_requests_active", METRIC_GAUGE, "Requests in flight per worker");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1, (double)worker_load(t->workers[i]));
+}
+
+static void collect_pools(struct prometheus_writer *w, const struct worker_table *t)
+{
+    prometheus_family(w, "smg_worker_pool_size", METRIC_GAUGE, "Registered workers per model");
+    for (size_t i = 0; i < t->models_n; i++) {
+        struct prometheus_label labels[] = { { "worker_type", STR("regular") }, { "connection_mode", STR("http") }, { "model", t->models[i].id } };
+
+        prometheus_sample(w, labels, ARRAY_LEN(labels), (double)t->models[i].n);
+    }
+}
+
+static void collect_loops(struct prometheus_writer *w, struct gateway *g)
+{
+    char index[16];
+    struct loop_turn_stats s;
+
+    prometheus_family(w, "smg_tokio_workers", METRIC_GAUGE, "Event loop threads");
+    prometheus_sample(w, NULL, 0, g->threads_n);
+    prometheus_family(w, "smg_tokio_event_loop_stalls_total", METRIC_COUNTER, "Turns of an event loop that took longer than 50 ms");
+    for (unsigned i = 0; i < g->threads_n; i++) {
+        int n = snprintf(index, sizeof index, "%u", i);
+
+        loop_turn_stats(g->threads[i].loop, &s);
+        prometheus_sample(w, &(struct prometheus_label){ "worker", { index, (size_t)n } }, 1, (double)s.stalls);
+    }
+}
+
+static void collect_process(struct prometheus_writer *w)
+{
+    struct buf statm = { 0 };
+    unsigned long long pages = 0, resident = 0;
+
+    if (file_read("/proc/self/statm", 256, &statm, NULL) == 0) {
+        buf_put_char(&statm, 0);
+        if (!statm.failed && sscanf(statm.p, "%llu %llu", &pages, &resident) == 2) {
+            prometheus_family(w, "process_resident_memory_bytes", METRIC_GAUGE, "Resident memory size in bytes");
+            prometheus_sample(w, NULL, 0, (double)resident * 4096);
+        }
+    }
+    buf_fini(&statm);
+    prometheus_family(w, "smg_memory_budget_used_bytes", METRIC_GAUGE, "Bytes of the memory budget in use");
+    prometheus_sample(w, NULL, 0, (double)budget_used());
+    prometheus_family(w, "smg_memory_budget_refusals_total", METRIC_COUNTER, "Requests for memory that the budget refused");
+    prometheus_sample(w, NULL, 0, (double)budget_refusals());
+    prometheus_family(w, "smg_log_lines_dropped_total", METRIC_COUNTER, "Log lines lost because the output was too slow");
+    prometheus_sample(w, NULL, 0, (double)log_dropped());
+}
+
+void gateway_collect(struct prometheus_writer *w, void *arg)
+{
+    struct gateway *g = arg;
+    const struct worker_table *t = registry_table(g->registry, g->control);
+
+    if (t->n) {
+        collect_workers(w, t);
+        collect_pools(w, t);
+    }
+    collect_loops(w, g);
+    collect_process(w);
+}

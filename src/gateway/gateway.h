@@ -1,0 +1,22 @@
+/* gateway/gateway.h -- one running gateway: assembled, started, drained, ended
+ *
+ *   main thread = control loop: registry, health checks, metrics and probe listeners, signals
+ *   N loop threads: each a server on the main port (SO_REUSEPORT), an HTTP client, a dispatcher
+ *
+ *                 gateway_start                first signal                settle over              all idle, or grace over
+ *      (nothing) --------------> SERVING -----------------> SETTLING -----------------> DRAINING -----------------> (exit 0)
+ *                                                           readiness 503,              accept stops; in-flight
+ *                                                           still serving               requests finish
+ *      A second signal ends the process at once (128 + signal).
+ *
+ * Here are THE route array and THE filter array (routes.c, filters.c): what a reviewer reads first.
+ * In: a checked struct launch_config.   Owner: gateway_run owns everything; two gateways can live in one process (tests do that).
+ * Read next: routes.c, filters.c, start.c, shutdown.c.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "config/launch.h"
+
+/* Runs a gateway until it was told to end. 0, or negative with *ERR: it could not start. Call on the main thread; the log is running. */
+int gateway_run(const struct launch_config *config, struct err *err) _must_check_;

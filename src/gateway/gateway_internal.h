@@ -1,0 +1,100 @@
+/* gateway/gateway_internal.h -- what the files of gateway/ share */
+#pragma once
+
+#include "admin/admin.h"
+#include "auth/api_key.h"
+#include "gateway/gateway.h"
+#include "http/cors.h"
+#include "http/request_id.h"
+#include "http/server.h"
+#include "inference/inference.h"
+#include "net/listener.h"
+#include "observe/prometheus.h"
+#include "observe/requests.h"
+#include "worker/registry.h"
+
+/* What handlers and filters get: indices into struct gateway_thread.contexts. */
+enum gateway_context {
+    CONTEXT_GATEWAY,
+    CONTEXT_INFERENCE,
+    CONTEXT_ADMIN,
+    CONTEXT_CORS,
+    CONTEXT_REQUEST_ID,
+    CONTEXT_OBSERVE,
+    CONTEXT_API_KEY,
+    CONTEXT_COUNT
+};
+
+enum gateway_phase { GATEWAY_SERVING, GATEWAY_SETTLING, GATEWAY_DRAINING };
+
+/* One loop thread and what runs on it. Fields but `start` and `idle` belong to that thread once it runs. */
+struct gateway_thread {
+    struct gateway *gateway;
+    char name[16];
+    struct loop *loop;
+    struct http_client *client;
+    struct http_server *server;
+    struct dispatcher *dispatcher;
+    struct inference inference;
+    struct admin admin;
+    struct observe_requests observe;
+    void *contexts[CONTEXT_COUNT];
+    struct message drain, close; /* control -> thread */
+    struct message idle;         /* thread -> control */
+    struct timer flush_log;
+};
+
+struct gateway {
+    const struct launch_config *config;
+    _Atomic int phase; /* enum gateway_phase: written by the control thread, read by probes on any loop */
+
+    struct loop *control;
+    struct http_client *client; /* the control loop's */
+    struct registry *registry;
+    struct policy *policy;
+    struct router *router;
+    struct http_server *metrics_server; /* control loop */
+    struct http_server *probe_server;   /* control loop; NULL without --health-check-port */
+    struct router *metrics_router, *probe_router;
+    void *control_contexts[CONTEXT_COUNT];
+
+    struct cors cors;
+    struct request_id_conf request_id;
+    struct api_key api_key;
+
+    struct gateway_thread *threads; /* owned */
+    unsigned threads_n, idle_n;
+
+    struct arena arena; /* owned: what the rooms' configurations point to */
+    uv_signal_t signals[2]; /* SIGTERM, SIGINT */
+    unsigned watching;      /* of signals[] */
+    unsigned signals_n;     /* received */
+    struct timer settle, grace, reclaim, flush_log;
+    bool closing;
+};
+
+/* routes.c */
+extern const struct route GATEWAY_ROUTES[];
+extern const size_t GATEWAY_ROUTES_N;
+extern const struct route METRICS_ROUTES[];
+extern const size_t METRICS_ROUTES_N;
+extern const struct route PROBE_ROUTES[];
+extern const size_t PROBE_ROUTES_N;
+
+/* filters.c */
+extern const struct filter GATEWAY_FILTERS[];
+extern const size_t GATEWAY_FILTERS_N;
+
+/* probes.c; CONTEXT: struct gateway */
+void gateway_alive(struct exchange *ex, void *context);     /* GET /health, /liveness */
+void gateway_readiness(struct exchange *ex, void *context); /* GET /readiness */
+void gateway_metrics(struct exchange *ex, void *context);   /* GET /metrics, control loop only */
+
+/* collect.c: gauges from live state, for /metrics; ARG: struct gateway */
+void gateway_collect(struct prometheus_writer *w, void *arg);
+
+/* shutdown.c */
+int gateway_watch_signals(struct gateway *g, struct err *err) _must_check_;
+void gateway_thread_on_drain(struct loop *loop, struct message *m);
+void gateway_thread_on_close(struct loop *loop, struct message *m);
+void gateway_close_control(struct gateway *g); /* closes all that lives on the control loop, which then ends */

@@ -1,0 +1,44 @@
+/* gateway/probes.c -- health, readiness and the metrics page (spec operations 13, 8.1) */
+#include <stdio.h>
+
+#include "gateway/gateway_internal.h"
+#include "http/error.h"
+
+void gateway_alive(struct exchange *ex, void *context)
+{
+    (void)context;
+    exchange_reply(ex, 200, TYPE_TEXT, STR("OK"));
+}
+
+void gateway_readiness(struct exchange *ex, void *context)
+{
+    struct gateway *g = context;
+    struct registry_counts counts = registry_counts(g->registry);
+    char text[96];
+    int n;
+
+    if (atomic_load_explicit(&g->phase, memory_order_relaxed) != GATEWAY_SERVING) {
+        exchange_reply(ex, 503, TYPE_JSON, STR("{\"status\":\"not ready\",\"reason\":\"draining\"}"));
+        return;
+    }
+    if (counts.ready == 0) {
+        exchange_reply(ex, 503, TYPE_JSON, STR("{\"status\":\"not ready\",\"reason\":\"insufficient healthy workers\"}"));
+        return;
+    }
+    n = snprintf(text, sizeof text, "{\"status\":\"ready\",\"healthy_workers\":%u,\"total_workers\":%u}", counts.ready, counts.total);
+    exchange_reply(ex, 200, TYPE_JSON, (struct str){ text, (size_t)n });
+}
+
+void gateway_metrics(struct exchange *ex, void *context)
+{
+    struct gateway *g = context;
+    struct prometheus_collector collectors[] = { { gateway_collect, g } };
+    struct buf out = { 0 };
+
+    prometheus_render(&out, collectors, ARRAY_LEN(collectors));
+    if (out.failed)
+        http_error(ex, 503, STR("out_of_memory"), STR("The gateway is out of memory for this request"));
+    else
+        exchange_reply(ex, 200, STR("text/plain; version=0.0.4; charset=utf-8"), buf_str(&out));
+    buf_fini(&out);
+}

@@ -1,0 +1,365 @@
+/* gateway/start.c -- putting a gateway together, bottom up, and taking it apart
+ *
+ * Order: everything that can be wrong with the configuration or the machine is found before the first byte is served: addresses and ports first, then what
+ * serves on the control loop, then one loop thread after another; the workers of the command line register last, in the background.
+ */
+#include <netdb.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/budget.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "gateway/gateway_internal.h"
+
+#define TARGET         "smg::gateway"
+#define RECLAIM_MS     100 /* retired snapshots are looked at this often; they are small */
+#define LOG_FLUSH_MS   50
+#define CONNECT_MS     10000
+#define JOBS_MAX       1000
+#define CONTROL_INDEX  0
+
+/* Names resolve once at start, blocking: before any loop runs. */
+static int listen_address(struct str host, uint16_t port, const char *what, struct net_address *ret, struct err *err)
+{
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found = NULL;
+    char name[256];
+
+    if (net_address_parse(host, port, ret) == 0)
+        return 0;
+    if (host.n >= sizeof name)
+        return err_set(err, ERR_INVALID, "%s: the host name is too long", what);
+    memcpy(name, host.p, host.n);
+    name[host.n] = 0;
+    if (getaddrinfo(name, NULL, &hints, &found) != 0 || !found)
+        return err_set(err, ERR_INVALID, "%s: \"%s\" is not an IP address and no name that resolves; write an address such as 0.0.0.0 or ::", what, name);
+    memcpy(&ret->ss, found->ai_addr, found->ai_addrlen);
+    if (found->ai_family == AF_INET6)
+        ((struct sockaddr_in6 *)&ret->ss)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)&ret->ss)->sin_port = htons(port);
+    freeaddrinfo(found);
+    return 0;
+}
+
+/* Cores that the affinity mask and the cgroup's quota leave us, rounded up. */
+static unsigned cpu_quota(void)
+{
+    cpu_set_t set;
+    unsigned n = 1;
+    struct buf text = { 0 };
+    unsigned long long quota, period;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        n = (unsigned)CPU_COUNT(&set);
+    if (file_read("/sys/fs/cgroup/cpu.max", 128, &text, NULL) == 0) {
+        buf_put_char(&text, 0);
+        if (!text.failed && sscanf(text.p, "%llu %llu", &quota, &period) == 2 && period > 0)
+            n = MIN(n, (unsigned)((quota + period - 1) / period));
+    }
+    buf_fini(&text);
+    return MAX(1u, MIN(n, LOOP_MAX - 1u));
+}
+
+/* The cgroup's limit, of which a fifth stays free for what the budget does not count; none when there is no limit. */
+static size_t memory_limit(const struct launch_config *c)
+{
+    uint64_t limit;
+
+    if (c->memory_limit_bytes)
+        return c->memory_limit_bytes;
+    if (file_read_u64("/sys/fs/cgroup/memory.max", &limit) == 0 || file_read_u64("/sys/fs/cgroup/memory/memory.limit_in_bytes", &limit) == 0)
+        return limit > (1ull << 50) ? 0 : (size_t)(limit / 5 * 4);
+    return 0;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur == l.rlim_max)
+        return;
+    l.rlim_cur = l.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &l) == 0)
+        log_info(TARGET, "raised the limit of open files", LF_UINT("limit", l.rlim_cur));
+}
+
+static void reclaim_snapshots(struct timer *t)
+{
+    struct gateway *g = CONTAINER_OF(t, struct gateway, reclaim);
+
+    snapshot_reclaim();
+    timer_start(g->control, t, RECLAIM_MS, reclaim_snapshots);
+}
+
+static void flush_control_log(struct timer *t)
+{
+    log_flush();
+    timer_start(CONTAINER_OF(t, struct gateway, flush_log)->control, t, LOG_FLUSH_MS, flush_control_log);
+}
+
+static void flush_thread_log(struct timer *t)
+{
+    log_flush();
+    timer_start(CONTAINER_OF(t, struct gateway_thread, flush_log)->loop, t, LOG_FLUSH_MS, flush_thread_log);
+}
+
+/* ---- the control loop ---- */
+
+/* "alias=canonical" strings into the registry's pairs. */
+static int split_aliases(const struct launch_config *c, struct arena *arena, struct str **ret)
+{
+    struct str *pairs = arena_array(arena, c->model_aliases.n * 2 + 1, sizeof(*pairs));
+
+    if (!pairs)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < c->model_aliases.n; i++)
+        str_split(c->model_aliases.items[i], '=', &pairs[2 * i], &pairs[2 * i + 1]);
+    *ret = pairs;
+    return 0;
+}
+
+static int make_registry(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    struct registry_conf conf = {
+        .health = { .timeout_s = c->health_check_timeout_s,
+                    .interval_s = c->health_check_interval_s,
+                    .success_threshold = c->health_success_threshold,
+                    .failure_threshold = c->health_failure_threshold,
+                    .drain_settle_s = c->drain_settle_s,
+                    .disabled = c->disable_health_check },
+        .health_endpoint = c->health_check_endpoint,
+        .remove_unhealthy = c->remove_unhealthy_workers,
+        .startup_timeout_s = c->worker_startup_timeout_s,
+        .startup_check_interval_s = c->worker_startup_check_interval_s,
+        .startup_delay_s = c->worker_startup_delay_s,
+        .jobs_max = JOBS_MAX,
+        .aliases_n = c->model_aliases.n,
+    };
+    struct str *pairs;
+
+    if (split_aliases(c, &g->arena, &pairs) < 0 || http_client_new(g->control, &(struct http_client_conf){ 0 }, &g->client) < 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    conf.aliases = pairs;
+    if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    return 0;
+}
+
+/* A server of the control loop: metrics or probes. They have no filters (spec operations 13: no request id, CORS, metrics or log). */
+static int serve_on_control(struct gateway *g, const struct route *routes, size_t routes_n, const struct net_address *address, struct router **ret_router,
+                            struct http_server **ret, struct err *err)
+{
+    struct http_server_conf conf = { .contexts = g->control_contexts, .max_body_bytes = 64 * 1024 };
+    int r = router_new(routes, routes_n, ret_router, err);
+
+    if (r < 0)
+        return r;
+    conf.router = *ret_router;
+    r = http_server_new(g->control, &conf, ret);
+    if (r < 0)
+        return err_set(err, r, "out of memory");
+    return http_server_listen(*ret, address, LISTENER_ALONE, /* ret_port= */ NULL, err);
+}
+
+static int start_control(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    struct net_address metrics, probes;
+    int r = loop_new("control", CONTROL_INDEX, &g->control, err);
+
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
+        g->control_contexts[i] = g;
+    r = listen_address(c->prometheus_host, c->prometheus_port, "--prometheus-host", &metrics, err);
+    if (r == 0)
+        r = serve_on_control(g, METRICS_ROUTES, METRICS_ROUTES_N, &metrics, &g->metrics_router, &g->metrics_server, err);
+    if (r < 0)
+        return err_wrap(err, r, "metrics listener");
+    if (c->health_check_port) {
+        r = listen_address(c->host, c->health_check_port, "--host", &probes, err);
+        if (r == 0)
+            r = serve_on_control(g, PROBE_ROUTES, PROBE_ROUTES_N, &probes, &g->probe_router, &g->probe_server, err);
+        if (r < 0)
+            return err_wrap(err, r, "probe listener");
+    }
+    r = make_registry(g, err);
+    if (r < 0)
+        return r;
+    timer_start(g->control, &g->reclaim, RECLAIM_MS, reclaim_snapshots);
+    timer_start(g->control, &g->flush_log, LOG_FLUSH_MS, flush_control_log);
+    return gateway_watch_signals(g, err);
+}
+
+/* ---- the loop threads ---- */
+
+static int make_thread(struct gateway *g, unsigned index, const struct net_address *address, struct err *err)
+{
+    struct gateway_thread *t = &g->threads[index];
+    const struct launch_config *c = g->config;
+    struct dispatcher_conf dispatch = { .connect_ms = CONNECT_MS, .head_ms = c->request_timeout_s * 1000, .idle_ms = c->request_timeout_s * 1000 };
+    struct http_server_conf server = { .router = g->router,
+                                       .filters = GATEWAY_FILTERS,
+                                       .filters_n = GATEWAY_FILTERS_N,
+                                       .contexts = t->contexts,
+                                       .max_body_bytes = c->max_payload_size_bytes };
+    int r;
+
+    t->gateway = g;
+    snprintf(t->name, sizeof t->name, "loop %u", index);
+    r = loop_new(t->name, CONTROL_INDEX + 1 + index, &t->loop, err);
+    if (r < 0)
+        return r;
+    if (http_client_new(t->loop, &(struct http_client_conf){ 0 }, &t->client) < 0 ||
+        dispatcher_new(t->loop, t->client, g->registry, g->policy, &dispatch, &t->dispatcher) < 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher };
+    t->admin = (struct admin){ .registry = g->registry, .gateway_has_key = c->api_key.n > 0 };
+    observe_requests_init(&t->observe, t->loop);
+    t->contexts[CONTEXT_GATEWAY] = g;
+    t->contexts[CONTEXT_INFERENCE] = &t->inference;
+    t->contexts[CONTEXT_ADMIN] = &t->admin;
+    t->contexts[CONTEXT_CORS] = &g->cors;
+    t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
+    t->contexts[CONTEXT_OBSERVE] = &t->observe;
+    t->contexts[CONTEXT_API_KEY] = &g->api_key;
+    r = http_server_new(t->loop, &server, &t->server);
+    if (r < 0)
+        return err_set(err, r, "out of memory");
+    timer_start(t->loop, &t->flush_log, LOG_FLUSH_MS, flush_thread_log);
+    return http_server_listen(t->server, address, LISTENER_SHARED, /* ret_port= */ NULL, err);
+}
+
+static int make_threads(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    unsigned n = c->runtime_worker_threads ? MIN(c->runtime_worker_threads, LOOP_MAX - 1u) : cpu_quota();
+    struct net_address address;
+    int r = listen_address(c->host, c->port, "--host", &address, err);
+
+    if (r < 0)
+        return r;
+    r = net_port_probe(&address, err);
+    if (r < 0)
+        return r;
+    g->threads = calloc(n, sizeof(*g->threads));
+    if (!g->threads)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    for (g->threads_n = 0; g->threads_n < n; g->threads_n++) {
+        r = make_thread(g, g->threads_n, &address, err);
+        if (r < 0) {
+            g->threads_n++; /* the half-made one is taken apart with the others */
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int start_threads(struct gateway *g, struct err *err)
+{
+    for (unsigned i = 0; i < g->threads_n; i++) {
+        int r = loop_start_thread(g->threads[i].loop, err);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int add_startup_workers(struct gateway *g, struct err *err)
+{
+    for (size_t i = 0; i < g->config->worker_urls.n; i++) {
+        int r = registry_add_startup(g->registry, g->config->worker_urls.items[i], STR_NONE, err);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static int make_shared(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    const struct policy_ops *ops = policy_find(str_of(launch_policy_name(c->policy)));
+    int r;
+
+    g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
+    g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
+    g->api_key = (struct api_key){ .key = c->api_key };
+    if (!ops)
+        return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
+    r = policy_new(ops, &g->policy, err);
+    if (r < 0)
+        return r;
+    if (c->prometheus_duration_buckets.n && metrics_set_duration_bounds(c->prometheus_duration_buckets.items, c->prometheus_duration_buckets.n) < 0)
+        return err_set(err, ERR_INVALID, "--prometheus-duration-buckets: at most %d buckets", METRIC_BUCKETS_MAX);
+    return router_new(GATEWAY_ROUTES, GATEWAY_ROUTES_N, &g->router, err);
+}
+
+/* Frees what a failed or finished gateway holds; no thread runs any more. */
+static void take_apart(struct gateway *g)
+{
+    for (unsigned i = 0; i < g->threads_n; i++) {
+        dispatcher_free(g->threads[i].dispatcher);
+        loop_free(g->threads[i].loop);
+    }
+    free(g->threads);
+    registry_free(g->registry);
+    policy_free(g->policy);
+    router_free(g->router);
+    router_free(g->metrics_router);
+    router_free(g->probe_router);
+    loop_free(g->control);
+    arena_fini(&g->arena);
+}
+
+/* After a failed start: what was opened on the loops is closed by letting each run to its end once. */
+static void give_up(struct gateway *g)
+{
+    for (unsigned i = 0; i < g->threads_n; i++) {
+        if (!g->threads[i].loop)
+            continue;
+        g->threads[i].close.run = gateway_thread_on_close;
+        loop_post(g->threads[i].loop, &g->threads[i].close);
+        loop_run(g->threads[i].loop);
+    }
+    if (g->control) {
+        gateway_close_control(g);
+        loop_run(g->control);
+    }
+    take_apart(g);
+}
+
+int gateway_run(const struct launch_config *config, struct err *err)
+{
+    struct gateway g = { .config = config };
+    int r;
+
+    arena_init(&g.arena, /* cache= */ NULL, /* max_bytes= */ 0);
+    budget_set_limit(memory_limit(config));
+    raise_file_limit();
+    r = make_shared(&g, err);
+    if (r == 0)
+        r = start_control(&g, err);
+    if (r == 0)
+        r = make_threads(&g, err);
+    if (r == 0)
+        r = add_startup_workers(&g, err);
+    if (r == 0)
+        r = start_threads(&g, err);
+    if (r < 0) {
+        give_up(&g);
+        return r;
+    }
+    log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_UINT("loops", g.threads_n),
+             LF_CSTR("policy", launch_policy_name(config->policy)), LF_UINT("workers", config->worker_urls.n));
+    loop_run(g.control);
+    take_apart(&g);
+    return 0;
+}

@@ -1,0 +1,128 @@
+/* inference/carry.c -- from a read body to a running dispatch */
+#include "inference/carry.h"
+
+#include "http/error.h"
+
+/* Plain-JSON endpoints of SMG answer 415, validated ones 400 (spec data-plane 5.3). */
+static bool is_validated(enum api_kind kind)
+{
+    switch (kind) {
+    case API_CHAT:
+    case API_COMPLETIONS:
+    case API_RERANK:
+    case API_RESPONSES:
+    case API_MESSAGES:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool check_content_type(struct exchange *ex, enum api_kind kind)
+{
+    if (api_is_json_type(http_value(&ex->req.fields, HF_CONTENT_TYPE)))
+        return true;
+    if (is_validated(kind))
+        http_error_invalid(ex, 400, STR("json_parse_error"), STR_NONE, STR("Missing Content-Type: application/json header"));
+    else
+        http_error_media_type(ex);
+    return false;
+}
+
+static void reply_no_memory(struct exchange *ex)
+{
+    http_error_retry_after(ex, 1);
+    http_error(ex, 503, STR("out_of_memory"), STR("The gateway is out of memory for this request"));
+}
+
+/* The body for a worker: the client's bytes; only an alias's name is replaced (decision 4). */
+static int prepare_body(struct dispatch_request *r, enum upstream_dialect dialect, struct str canonical_model, struct str *ret_body)
+{
+    const struct api_request *request = r->prepare_arg;
+    struct buf spliced = { 0 };
+
+    (void)dialect; /* one dialect so far */
+    if (!request->model.n || !canonical_model.n || str_eq(request->model, canonical_model) || str_eq(canonical_model, STR("unknown")) ||
+        str_eq(request->model, STR("unknown"))) {
+        *ret_body = r->ex->body;
+        return 0;
+    }
+    api_splice_model(request, r->ex->body, canonical_model, &spliced);
+    *ret_body = spliced.failed ? STR_NONE : arena_str(&r->ex->arena, buf_str(&spliced));
+    buf_fini(&spliced);
+    return ret_body->p ? 0 : ERR_NOMEM;
+}
+
+/* A request that names no model asks for any worker: without one, that is the answer, not an unknown model. */
+static void reply_no_workers(struct exchange *ex)
+{
+    http_error_retry_after(ex, 1);
+    http_error(ex, 503, STR("no_workers"), STR("No workers are available"));
+}
+
+static void start(struct exchange *ex, struct inference *inf, const struct dispatch_request *request, struct reply_sink *sink)
+{
+    struct dispatch *dispatch;
+    struct dispatch_failure failure;
+
+    if (!sink) {
+        reply_no_memory(ex);
+        return;
+    }
+    if (dispatch_start(inf->dispatcher, request, sink, &dispatch, &failure) < 0) {
+        if (request->method == HTTP_GET && failure.cause == 0)
+            reply_no_workers(ex);
+        else
+            sink_reply_failure(ex, &failure);
+        return;
+    }
+    sink_attach(sink, dispatch);
+}
+
+void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *plan)
+{
+    struct api_request *request = arena_new(&ex->arena, struct api_request);
+    struct api_error error = { 0 };
+    int r;
+
+    if (!request) {
+        reply_no_memory(ex);
+        return;
+    }
+    if (!check_content_type(ex, plan->kind))
+        return;
+    r = api_request_read(plan->kind, ex->body, &ex->arena, request, &error);
+    if (r == ERR_INVALID) {
+        http_error_invalid(ex, error.status, error.code, error.param, error.message);
+        return;
+    }
+    if (r < 0) {
+        reply_no_memory(ex);
+        return;
+    }
+    ex->facts.streaming = request->stream;
+    start(ex, inf,
+          &(struct dispatch_request){
+              .ex = ex,
+              .model = request->model,
+              .method = HTTP_POST,
+              .path = plan->path,
+              .endpoint = plan->endpoint,
+              .stream = request->stream,
+              .prepare = prepare_body,
+              .prepare_arg = request,
+          },
+          plan->sink(ex, inf, request));
+}
+
+void carry_get(struct exchange *ex, struct inference *inf, struct str path)
+{
+    start(ex, inf,
+          &(struct dispatch_request){
+              .ex = ex,
+              .method = HTTP_GET,
+              .path = path,
+              .endpoint = "info",
+          },
+          sink_relay(ex, inf, NULL));
+}

@@ -1,0 +1,40 @@
+/* inference/carry.h -- the way of every inference request through this room; inside inference/ only */
+#pragma once
+
+#include "inference/inference.h"
+
+/* What a handler decides. */
+struct carry_plan {
+    enum api_kind kind;
+    struct str path;      /* on the worker */
+    const char *endpoint; /* metric label */
+    struct reply_sink *(*sink)(struct exchange *ex, struct inference *inf, const struct api_request *request); /* arena; NULL = no memory */
+};
+
+/* Checks content type and body by PLAN->kind, starts the dispatch, ties sink, dispatch and exchange together. Replies on every failure. */
+void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *plan);
+
+/* The same for a request without a body that any ready worker may answer. */
+void carry_get(struct exchange *ex, struct inference *inf, struct str path);
+
+/* ---- sinks.c ---- */
+
+/* The part of every sink that talks to the exchange: back-pressure and the client's leaving. First member of each sink. */
+struct exchange_sink {
+    struct reply_sink sink;
+    struct exchange *ex;
+    struct dispatch *dispatch; /* set when dispatch_start succeeded; NULL after the end */
+    void (*dropped)(struct exchange_sink *s); /* optional: frees what the sink holds when the client leaves */
+};
+
+/* Passes the worker's reply on as it comes: head filtered, body byte for byte. */
+struct reply_sink *sink_relay(struct exchange *ex, struct inference *inf, const struct api_request *request);
+
+/* Gathers the whole body, then hands it to rerank's reshaping (a 2xx) or passes it on as it is. */
+struct reply_sink *sink_rerank(struct exchange *ex, struct inference *inf, const struct api_request *request);
+
+/* Makes EX answer to SINK: on_ready resumes, on_abort aborts DISPATCH. */
+void sink_attach(struct reply_sink *sink, struct dispatch *dispatch);
+
+/* The error reply for a dispatch that failed before a head went out. */
+void sink_reply_failure(struct exchange *ex, const struct dispatch_failure *f);

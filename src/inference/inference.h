@@ -1,0 +1,31 @@
+/* inference/inference.h -- the data plane's handlers: read the request, say what goes to the worker, shape the reply
+ *
+ *   route --> handler: content type, api_request_read() --> carry() --> dispatch_start() --> sink --> exchange
+ *
+ * In:       an exchange whose body is read.   Out: one reply, through a sink of sinks.c, or an error of http/error.h.
+ * Owner:    struct inference is the loop's; what a request needs lives in its exchange's arena.
+ * Not here: choosing a worker (dispatch/, routing/), the rules of the JSON (api/).
+ * Read next: carry.c (the way of every request), sinks.c (how replies are shaped).
+ */
+#pragma once
+
+#include "api/request.h"
+#include "dispatch/dispatch.h"
+
+struct inference {
+    struct loop *loop;
+    struct dispatcher *dispatcher; /* borrowed */
+};
+
+/* Handlers; CONTEXT is struct inference. One endpoint family per file. */
+void inference_chat(struct exchange *ex, void *context);        /* POST /v1/chat/completions */
+void inference_completions(struct exchange *ex, void *context); /* POST /v1/completions */
+void inference_generate(struct exchange *ex, void *context);    /* POST /generate */
+void inference_embeddings(struct exchange *ex, void *context);  /* POST /v1/embeddings */
+void inference_classify(struct exchange *ex, void *context);    /* POST /v1/classify */
+void inference_messages(struct exchange *ex, void *context);    /* POST /v1/messages */
+void inference_responses(struct exchange *ex, void *context);   /* POST /v1/responses */
+void inference_rerank(struct exchange *ex, void *context);      /* POST /rerank */
+void inference_v1_rerank(struct exchange *ex, void *context);   /* POST /v1/rerank */
+void inference_models(struct exchange *ex, void *context);      /* GET /v1/models */
+void inference_info(struct exchange *ex, void *context);        /* GET /health_generate, /get_server_info, /get_model_info: asked of a ready worker */
