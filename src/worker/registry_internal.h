@@ -1,0 +1,180 @@
+/* worker/registry_internal.h -- what the files of the control thread's half of worker/ share
+ *
+ *                       +-- register.c: registration ---finish--> registry_list_entry ---> listed, in the table
+ *   command -- registry.c: entry
+ *                       +-- drain.c:    removal -------finish--> registry_forget_entry
+ *                       +-- health.c:   probes --------step----> registry_set_status
+ *
+ * An entry is one URL that the control thread knows: being registered (unlisted) or registered (listed). It owns whatever runs on its behalf; registry_forget_entry
+ * ends all of that, and the memory goes at the end of the turn. Everything here runs on the control thread.
+ */
+#pragma once
+
+#include "worker/detect.h"
+#include "worker/registry.h"
+
+#define WORKER_LOG             "smg::worker"
+#define REGISTRATIONS_MAX      512 /* registrations that talk to their engine at one time; the others wait in line */
+#define HEALTH_PROBES_MAX      128 /* spec control-plane 11.2 */
+#define REGISTRY_LISTENERS_MAX 4
+
+/* ---- gate: so many at a time, the others in line ---- */
+
+struct gate {
+    struct loop *loop;
+    unsigned running, max;
+    struct list waiting; // gate_wait.link
+    struct deferred pump;
+};
+struct gate_wait {
+    struct list link; /* gate.waiting; alone while not in line */
+    void (*go)(struct gate_wait *w);
+};
+
+void gate_init(struct gate *g, struct loop *loop, unsigned max);
+void gate_fini(struct gate *g);
+void gate_wait_init(struct gate_wait *w, void (*go)(struct gate_wait *w));
+bool gate_enter(struct gate *g, struct gate_wait *w); /* true: entered; false: in line, w->go follows, entered by then */
+void gate_leave(struct gate *g);
+void gate_forget(struct gate_wait *w); /* out of the line */
+
+/* ---- probe: one GET to a worker, with a deadline over all of it ---- */
+
+struct probe {
+    struct http_fetch fetch;
+    struct buf head; /* owned: the request */
+    struct timer deadline;
+    struct deferred free_later;
+    struct loop *loop;
+    const struct worker *worker; /* reference */
+    /* RESULT: HTTP status, or a negative enum err_code. The body stands in fetch.body (take it or leave it). The probe goes by itself after this. */
+    void (*done)(struct probe *p, int result);
+    void *owner;
+};
+
+int probe_start(struct registry *r, const struct worker *w, struct str path, uint32_t connect_ms, uint32_t total_ms,
+                void (*done)(struct probe *p, int result), void *owner, struct probe **ret) _must_check_;
+void probe_cancel(struct probe *p); /* silent; NULL is fine */
+struct buf probe_take_body(struct probe *p);
+
+/* ---- jobs ---- */
+
+enum job_type { JOB_ADD, JOB_REMOVE };
+enum job_status { JOB_NONE, JOB_PENDING, JOB_PROCESSING, JOB_FAILED };
+
+struct job {
+    enum job_type type;
+    enum job_status status; /* written by jobs.c */
+    bool counted;           /* against jobs_max */
+    char *message;          /* owned; NULL = none */
+    uint64_t timestamp_s;   /* wall clock, of the last change */
+    uint64_t expires_us;    /* loop clock; JOB_FAILED */
+};
+
+enum job_count { JOB_COUNTED, JOB_FREE }; /* JOB_FREE: the gateway's own jobs have no bound but WORKERS_MAX */
+
+/* ---- the entry ---- */
+
+struct health_counters {
+    uint32_t successes, failures, pending_probes;
+};
+
+struct health {
+    enum health_state { HEALTH_OFF, HEALTH_WAITING, HEALTH_QUEUED, HEALTH_PROBING } state; /* written by health.c */
+    struct health_counters counters;
+    struct timer timer;
+    struct gate_wait turn;
+    struct probe *probe;
+};
+
+enum entry_origin { ORIGIN_API, ORIGIN_STARTUP };
+
+struct registration;
+
+struct entry {
+    struct registry *registry;
+    struct list link; /* registry.listed or registry.unlisted */
+    enum entry_origin origin;
+    bool listed;
+    char id[UUID_TEXT_LEN + 1];
+    struct str url;                    /* behind the struct */
+    const struct worker *worker;       /* reference; unlisted: what was submitted */
+    struct registration *registration; /* owned; NULL when registered */
+    struct job job;
+    struct health health;
+    struct timer drain;
+    uint64_t drain_until_us; /* 0 = not draining */
+    struct deferred free_later;
+};
+
+struct registry_happening {
+    enum registry_event event;
+    const struct worker *worker; /* reference */
+};
+
+struct registry {
+    struct loop *loop;
+    struct http_client *client; /* borrowed */
+    struct registry_conf conf;
+    struct snapshot_cell table; /* struct worker_table */
+    _Atomic uint64_t counts;    /* total << 32 | ready */
+
+    struct map by_url, by_id;     /* struct entry */
+    struct list listed, unlisted; // entry.link; listed in order of registration
+    unsigned listed_n, ready_n;
+    uint64_t next_order;
+    unsigned jobs_n; /* counted ones that wait or run */
+    struct gate registrations, probes;
+
+    bool dirty;                 /* the table is older than the lists */
+    struct deferred turn_end;   /* publishes, then tells, then answers */
+    const struct worker **rows; /* owned scratch of publish */
+    size_t rows_cap;
+    struct registry_happening *happenings; /* owned */
+    size_t happenings_n, happenings_cap;
+    struct registry_command *answers, **answers_tail;
+    struct {
+        void (*fn)(enum registry_event e, const struct worker *w, void *arg);
+        void *arg;
+    } listeners[REGISTRY_LISTENERS_MAX];
+    unsigned listeners_n;
+
+    struct message start; /* the first timer starts on the loop's own thread */
+    struct message begin; /* starts the registrations of registry_add_startup */
+    bool begin_posted, stopped;
+    struct timer sweep, publish_again;
+};
+
+/* registry.c */
+void registry_list_entry(struct entry *e,
+                         struct worker *w);  /* takes W's reference: it is registered, ready; REGISTRY_ADDED follows */
+void registry_forget_entry(struct entry *e); /* the last statement of its caller */
+void registry_set_status(struct entry *e, enum worker_status status);
+struct worker *registry_describe(struct entry *e, const struct worker_spec *spec,
+                                 uint64_t order) _must_check_; /* with the entry's id and live part; NULL: memory */
+
+/* jobs.c */
+int job_begin(struct entry *e, enum job_type type, enum job_count count) _must_check_; /* pending; ERR_BUSY */
+void job_processing(struct entry *e);
+void job_wait(struct entry *e, const char *message); /* pending, for a reason */
+void job_done(struct entry *e);
+void job_fail(struct entry *e, const char *fmt, ...) _printf_(2, 3);
+bool job_is_over(const struct entry *e, uint64_t now_us); /* failed, and its time of being shown has passed */
+const struct worker_job_view *job_view(const struct entry *e, struct worker_job_view *ret); /* NULL: none */
+
+/* register.c */
+int registration_new(struct entry *e) _must_check_;
+void registration_begin(struct entry *e);
+void registration_free(struct registration *g); /* cancels; NULL is fine */
+
+/* health.c */
+enum health_first { HEALTH_AT_ONCE, HEALTH_AFTER_INTERVAL };
+void health_begin(struct entry *e, enum health_first first);
+void health_stop(struct entry *e);
+/* The state machine of spec control-plane 11.2, pure: the status after a probe that went well (OK) or not. */
+enum worker_status health_step(struct health_counters *c, enum worker_status from, bool ok, uint32_t successes_wanted,
+                               uint32_t failures_allowed);
+
+/* drain.c */
+int drain_begin(struct entry *e, enum job_count count) _must_check_; /* ERR_BUSY; a draining entry joins */
+void drain_stop(struct entry *e);
