@@ -319,7 +319,7 @@ def test_ambiguous_requests_are_refused_and_the_connection_closed(gateway, data,
     follow = b"GET /health HTTP/1.1\r\nhost: smuggled\r\n\r\n"
     got, _ = exchange(gateway.port, data + follow)
     assert got.startswith(b"HTTP/1.1 %d " % status), got[:200]
-    assert got.count(b"HTTP/1.1 ") == 1, "a second request was served behind a refused one"
+    assert got.count(b"x-request-id: ") == 1, "a second request was served behind a refused one"
     assert json.loads(got.split(b"\r\n\r\n", 1)[1])["error"]["message"]
 
 

@@ -108,18 +108,18 @@ def test_the_model_filter(start, empty):  # 34
     add(empty, x.url), add(empty, y.url)
     empty.ready(2)
     ids = lambda q: [w["model_id"] for w in empty.client.get("/workers" + q).json()["workers"]]
-    assert ids("") == ["x", "y"] and ids("?model=x") == ["x"] and ids("?model=none") == []
+    assert sorted(ids("")) == ["x", "y"] and ids("?model=x") == ["x"] and ids("?model=none") == []
     assert [m["id"] for m in empty.client.get("/v1/models").json()["data"]] == ["x", "y"]
     assert empty.chat(model="y").status_code == 200
 
 
 def test_draining_waits_for_the_request_in_flight(start):  # decision 10
     engine = start(Engine, "--tokens-per-second", "10", "--output-tokens", "20")
-    gateway = start(Gateway, "--drain-settle-secs", "0", workers=[engine]).ready(1)
+    gateway = start(Gateway, workers=[engine]).ready(1)
     with httpx.stream("POST", gateway.url + "/v1/chat/completions", json={"model": "mock-model", "stream": True, "max_tokens": 20, "messages": [{"role": "user", "content": "x"}]}, timeout=60) as r:
         wid = gateway.client.get("/workers").json()["workers"][0]["id"]
         gateway.client.delete(f"/workers/{wid}")
-        wait_until(lambda: gateway.client.get(f"/workers/{wid}").json()["status"] == "draining", what="draining")
+        wait_until(lambda: gateway.client.get(f"/workers/{wid}").json().get("status") == "draining", what="draining")
         assert gateway.chat().status_code in (404, 503)
         assert b"".join(r.iter_raw()).endswith(b"data: [DONE]\n\n")
     wait_until(lambda: gateway.client.get(f"/workers/{wid}").status_code == 404, what="removed")

@@ -2,7 +2,7 @@
 import OpenAI from "openai";
 
 const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
-const request = { model: "mock-model", messages: [{ role: "user", content: "Say hi" }], max_tokens: 12 };
+const request = { model: "mock-model", messages: [{ role: "user", content: "Say hi" }], max_tokens: 8 };
 
 const reply = await client.chat.completions.create(request);
 const result = { complete: reply.choices[0].message.content, usage: reply.usage, stream: "" };

@@ -1,0 +1,175 @@
+/* api_key.c -- who passes with the shared key (spec control-plane 4.1, 4.2), and whose credential the worker must not see */
+#include "dispatch/stage.h"
+
+#include "auth/api_key.h"
+
+static struct api_key key;
+
+/* Tells what a handler would see. */
+static void handle(struct exchange *ex, void *context)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "id=%.*s admin=%d ours=%d", STR_FMT(ex->principal.id), ex->principal.admin, ex->principal.credential_is_ours);
+
+    exchange_reply(ex, 200, TYPE_TEXT, (struct str){ text, (size_t)n });
+}
+
+static const struct route ROUTES[] = {
+    { .method = HTTP_GET, .path = "/public", .auth = ROUTE_PUBLIC, .handler = handle },
+    { .method = HTTP_GET, .path = "/data", .auth = ROUTE_DATA, .handler = handle },
+    { .method = HTTP_GET, .path = "/admin", .auth = ROUTE_ADMIN, .handler = handle },
+    { .method = HTTP_POST, .path = "/v1/messages", .auth = ROUTE_DATA, .body = ROUTE_BODY_BUFFER, .errors = ROUTE_ERRORS_ANTHROPIC, .handler = handle },
+    { .method = HTTP_POST, .path = "/v1/chat/completions", .auth = ROUTE_DATA, .body = ROUTE_BODY_BUFFER, .handler = inference_chat, .context = CTX_INFERENCE },
+};
+
+static const struct filter FILTERS[] = { { .name = "API key", .on_head = api_key_on_head, .context = CTX_TEST } };
+
+static void open_with(struct str k)
+{
+    static const struct engine engines[] = { { .kind = ENGINE_OPEN, .model = "m" }, { 0 } };
+
+    key.key = k;
+    stage_open(engines, (struct stage_conf){ .routes = ROUTES, .routes_n = ARRAY_LEN(ROUTES), .filters = FILTERS, .filters_n = 1, .test = &key });
+}
+
+static int close_stage(void **state)
+{
+    stage_close();
+    return 0;
+}
+
+static void get(const char *path, const char *authorization)
+{
+    char line[64], fields[128] = "";
+
+    snprintf(line, sizeof line, "GET %s", path);
+    if (authorization)
+        snprintf(fields, sizeof fields, "authorization: %s\r\n", authorization);
+    hear_all(ask_with(line, fields, ""));
+}
+
+static void without_a_key_all_is_open(void **state)
+{
+    open_with(STR_NONE);
+    get("/admin", NULL);
+    assert_status(200);
+    assert_heard("id= admin=0 ours=0");
+    get("/data", "Bearer whatever"); /* it may be for the worker */
+    assert_heard("id= admin=0 ours=0");
+}
+
+static void the_key_opens_data_and_admin_and_is_marked_as_ours(void **state)
+{
+    open_with(STR("k1"));
+    get("/data", "Bearer k1");
+    assert_status(200);
+    assert_heard("id=api-key admin=1 ours=1");
+    get("/admin", "Bearer k1");
+    assert_status(200);
+}
+
+static void a_public_route_asks_nobody(void **state)
+{
+    open_with(STR("k1"));
+    get("/public", NULL);
+    assert_status(200);
+    get("/public", "Bearer wrong");
+    assert_status(200);
+    assert_heard("id= admin=0 ours=0");
+}
+
+static void anything_but_the_exact_key_is_401(void **state)
+{
+    static const char *const WRONG[] = { "Bearer k2",  "Bearer k",   "Bearer k11", "Bearer  k1", "bearer k1",   "BEARER k1",
+                                         "Bearer\tk1", "Basic azE=", "Bearer",     "k1",         "Bearer k1,x", "Bearerk1" };
+
+    open_with(STR("k1"));
+    for (size_t i = 0; i < ARRAY_LEN(WRONG); i++) {
+        get("/data", WRONG[i]);
+        if (!strstr(heard, "HTTP/1.1 401 "))
+            fail_msg("%s passed: %s", WRONG[i], heard);
+        assert_heard("www-authenticate: Bearer realm=\"smg\"\r\n");
+        assert_heard("\"message\":\"Invalid API key\"");
+        assert_not_heard("k1"); /* neither theirs nor ours */
+    }
+}
+
+static void no_key_at_all_is_told_what_to_send(void **state)
+{
+    open_with(STR("k1"));
+    get("/admin", NULL);
+    assert_status(401);
+    assert_heard("Missing Authorization header; send Authorization: Bearer <key>");
+    hear_all(ask_with("GET /data", "x-api-key: k1\r\n", "")); /* not looked at (4.2) */
+    assert_status(401);
+}
+
+static void messages_refuse_in_anthropics_words(void **state)
+{
+    open_with(STR("k1"));
+    hear_all(ask_with("POST /v1/messages", "content-type: application/json\r\n", "{}"));
+    assert_status(401);
+    assert_heard("{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":");
+}
+
+static void a_path_that_is_unknown_needs_no_key(void **state)
+{
+    open_with(STR("k1"));
+    get("/nowhere", NULL);
+    assert_status(404);
+}
+
+static int chat(const char *fields)
+{
+    char all[256];
+
+    snprintf(all, sizeof all, "content-type: application/json\r\n%s", fields);
+    return ask_with("POST /v1/chat/completions", all, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+}
+
+static void the_gateways_key_never_reaches_a_worker(void **state)
+{
+    int client, e;
+
+    open_with(STR("k1"));
+    client = chat("authorization: Bearer k1\r\n");
+    e = engine_hear(0);
+    assert_not_heard("uthorization");
+    assert_not_heard("k1");
+    say(e, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+    hear_all(client);
+    assert_status(200);
+    close(e);
+}
+
+static void without_a_key_the_clients_credential_goes_along(void **state)
+{
+    int client, e;
+
+    open_with(STR_NONE);
+    client = chat("authorization: Bearer theirs\r\n");
+    e = engine_hear(0);
+    assert_heard("authorization: Bearer theirs\r\n");
+    say(e, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+    hear_all(client);
+    close(e);
+}
+
+#define RULE(f) cmocka_unit_test_teardown(f, close_stage)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RULE(without_a_key_all_is_open),
+        RULE(the_key_opens_data_and_admin_and_is_marked_as_ours),
+        RULE(a_public_route_asks_nobody),
+        RULE(anything_but_the_exact_key_is_401),
+        RULE(no_key_at_all_is_told_what_to_send),
+        RULE(messages_refuse_in_anthropics_words),
+        RULE(a_path_that_is_unknown_needs_no_key),
+        RULE(the_gateways_key_never_reaches_a_worker),
+        RULE(without_a_key_the_clients_credential_goes_along),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
