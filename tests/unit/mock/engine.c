@@ -1,214 +1,7 @@
-/* engine.c -- a simulated engine over the wire: every endpoint's JSON is valid, answers are determined by the seed, faults do what they say */
-#include "test.h"
+/* engine.c -- a simulated engine over the wire: every endpoint's JSON is valid, answers are determined by the seed, requests are recorded; start and end */
+#include "serving.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <semaphore.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "base/budget.h"
-#include "base/clock.h"
-#include "json/json.h"
-#include "mock/mock.h"
-
-/* ---- an engine on a thread of its own ---- */
-
-static struct engine {
-    struct loop *loop;
-    struct mock_engine *mock;
-    uint16_t port;
-    struct message stop;
-} engine;
-
-static void start(struct mock_conf conf)
-{
-    struct err err = { 0 };
-
-    assert_int_equal(loop_new("mock", 0, &engine.loop, &err), 0);
-    assert_int_equal(mock_engine_new(engine.loop, &conf, &engine.mock, &err), 0);
-    assert_int_equal(mock_engine_listen(engine.mock, STR("127.0.0.1"), 0, MOCK_ALONE, &engine.port, &err), 0);
-    assert_int_equal(loop_start_thread(engine.loop, &err), 0);
-}
-
-static void close_engine(struct loop *l, struct message *m)
-{
-    mock_engine_close(engine.mock);
-    mock_engine_free(engine.mock);
-    loop_stop(l);
-}
-
-static void stop(void)
-{
-    engine.stop.run = close_engine;
-    loop_post(engine.loop, &engine.stop);
-    loop_join(engine.loop);
-    loop_free(engine.loop);
-    assert_int_equal(budget_used(), 0);
-}
-
-static int start_default(void **state)
-{
-    start(MOCK_DEFAULTS);
-    return 0;
-}
-
-static int stop_default(void **state)
-{
-    stop();
-    return 0;
-}
-
-/* ---- a client ---- */
-
-struct answer {
-    struct buf raw;
-    unsigned status; /* 0 = no head came */
-    struct str head;
-    struct buf body; /* chunks joined */
-    bool complete;   /* the body ended as its framing says */
-    uint64_t took_us;
-};
-
-static int say(const char *method, const char *path, const char *headers, const char *body)
-{
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(engine.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    struct timeval patience = { .tv_sec = 8 };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct buf out = { 0 };
-
-    assert_true(fd >= 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-    buf_printf(&out, "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s", method, path,
-               body ? strlen(body) : 0, headers ? headers : "", body ? body : "");
-    assert_int_equal(send(fd, out.p, out.n, MSG_NOSIGNAL), out.n);
-    buf_fini(&out);
-    return fd;
-}
-
-static void join_chunks(struct answer *a, const char *p)
-{
-    for (;;) {
-        char *end;
-        size_t n = strtoul(p, &end, 16);
-
-        if (end == p || end[0] != '\r')
-            return;
-        if (n == 0) {
-            a->complete = true;
-            return;
-        }
-        if ((size_t)(a->raw.p + a->raw.n - end) < n + 4)
-            return;
-        buf_put(&a->body, (struct str){ end + 2, n });
-        p = end + 2 + n + 2;
-    }
-}
-
-static void hear(int fd, struct answer *a)
-{
-    uint64_t began = clock_now_us();
-    char *end, *length;
-    ssize_t r;
-
-    memset(a, 0, sizeof(*a));
-    do {
-        char *to = buf_reserve(&a->raw, 65536);
-
-        r = recv(fd, to, 65535, 0);
-        if (r > 0)
-            a->raw.n += (size_t)r;
-        assert_false(r < 0 && errno == EAGAIN);
-    } while (r > 0);
-    close(fd);
-    a->took_us = clock_now_us() - began;
-    buf_put_char(&a->raw, 0);
-    a->raw.n--;
-    end = strstr(a->raw.p, "\r\n\r\n");
-    if (!end)
-        return;
-    assert_int_equal(sscanf(a->raw.p, "HTTP/1.1 %u ", &a->status), 1);
-    a->head = str_range(a->raw.p, end + 2);
-    length = strstr(a->raw.p, "\r\ncontent-length: ");
-    if (length && length < end) {
-        buf_put(&a->body, str_range(end + 4, a->raw.p + a->raw.n));
-        a->complete = a->body.n == strtoul(length + 18, NULL, 10);
-    } else {
-        join_chunks(a, end + 4);
-    }
-    buf_put_char(&a->body, 0);
-    a->body.n--;
-}
-
-static void forget(struct answer *a)
-{
-    buf_fini(&a->raw);
-    buf_fini(&a->body);
-}
-
-static struct answer ask(const char *method, const char *path, const char *headers, const char *body)
-{
-    struct answer a;
-
-    hear(say(method, path, headers, body), &a);
-    return a;
-}
-
-static void assert_json(struct str text)
-{
-    struct json_doc doc;
-    struct arena arena;
-
-    arena_init(&arena, NULL, 0);
-    if (json_parse(text, &arena, &doc, NULL) < 0)
-        fail_msg("not JSON: %.*s", STR_FMT(text));
-    arena_fini(&arena);
-}
-
-static bool has(const struct answer *a, const char *text)
-{
-    return strstr(a->body.p, text) != NULL;
-}
-
-static void assert_has(const struct answer *a, const char *text)
-{
-    if (!has(a, text))
-        fail_msg("\"%s\" is not in: %s", text, a->body.p);
-}
-
-static unsigned count(const struct answer *a, const char *text)
-{
-    struct str left = buf_str(&a->body);
-    unsigned n = 0;
-
-    for (size_t at; (at = str_find(left, str_of(text))) != STR_NPOS; n++)
-        left = str_skip(left, at + 1);
-    return n;
-}
-
-/* Every data line but [DONE] is JSON. Returns how many there are. */
-static unsigned assert_events(const struct answer *a)
-{
-    struct str left = buf_str(&a->body), line;
-    unsigned n = 0;
-
-    while (left.n > 0) {
-        (void)str_split(left, '\n', &line, &left);
-        if (!str_has_prefix(line, STR("data: ")))
-            continue;
-        n++;
-        if (!str_eq(line, STR("data: [DONE]")))
-            assert_json(str_skip(line, 6));
-    }
-    return n;
-}
-
-#define CHAT     "{\"messages\":[{\"role\":\"user\",\"content\":\"hello world\"}]}"
-#define CHAT_S   "{\"messages\":[{\"role\":\"user\",\"content\":\"hello world\"}],\"stream\":true}"
-#define CHAT_URL "/v1/chat/completions"
+#include "fail_alloc.h"
 
 /* ---- endpoints ---- */
 
@@ -394,13 +187,40 @@ static void a_runtime_has_its_own_endpoints(void **state)
 
 /* ---- determinism, records ---- */
 
-static struct str content(const struct answer *a)
+static struct str between(const struct answer *a, const char *before, char until)
 {
-    const char *from = strstr(a->body.p, "\"content\":\"");
+    const char *from = strstr(a->body.p, before);
 
     assert_non_null(from);
-    from += 11;
-    return str_range(from, strchr(from, '"'));
+    from += strlen(before);
+    return str_range(from, strchr(from, until));
+}
+
+static void equal_texts_have_equal_vectors(void **state)
+{
+    struct answer a = ask("POST", "/v1/embeddings", NULL, "{\"input\":[\"x\",\"y\",\"x\"]}");
+    struct str x = between(&a, "\"index\":0,\"embedding\":", ']'), y = between(&a, "\"index\":1,\"embedding\":", ']');
+
+    assert_true(str_eq(x, between(&a, "\"index\":2,\"embedding\":", ']')));
+    assert_false(str_eq(x, y));
+    forget(&a);
+}
+
+static void rerank_puts_the_best_first_and_says_where_it_was(void **state)
+{
+    struct answer a = ask("POST", "/v1/rerank", NULL, "{\"query\":\"q\",\"documents\":[\"a\",\"b\",\"c\",\"d\"]}");
+    double before = 2, score;
+    const char *at = a.body.p;
+
+    for (unsigned i = 0; i < 4; i++) {
+        at = strstr(at, "\"score\":") + 8;
+        score = strtod(at, NULL);
+        assert_true(score <= before && score >= 0 && score < 1);
+        before = score;
+    }
+    assert_has(&a, "\"document\":\"a\",\"index\":0");
+    assert_has(&a, "\"document\":\"d\",\"index\":3");
+    forget(&a);
 }
 
 static void the_same_seed_and_prompt_give_the_same_answer(void **state)
@@ -496,403 +316,11 @@ static void the_record_keeps_the_last_256_and_counts_large_bodies(void **state)
     forget(&a);
 }
 
-/* ---- faults ---- */
-
-static void a_failure_is_answered_with_its_status(void **state)
-{
-    struct answer a = ask("POST", CHAT_URL, "x-mock-fault: status=503, retry-after=2\r\n", CHAT_S);
-
-    assert_int_equal(a.status, 503);
-    assert_true(str_find(a.head, STR("\r\nretry-after: 2\r\n")) != STR_NPOS);
-    assert_json(buf_str(&a.body));
-    forget(&a);
-    a = ask("POST", "/v1/embeddings", "x-mock-fault: status=429\r\n", "{\"input\":\"a\"}");
-    assert_int_equal(a.status, 429);
-    forget(&a);
-    a = ask("POST", "/v1/messages", "x-mock-fault: status=503\r\n", CHAT);
-    assert_int_equal(a.status, 503);
-    assert_has(&a, "{\"type\":\"error\",\"error\":{");
-    forget(&a);
-}
-
-static void a_fault_that_is_not_known_is_an_error_of_the_test(void **state)
-{
-    struct answer a = ask("POST", CHAT_URL, "x-mock-fault: kut=5\r\n", CHAT);
-
-    assert_int_equal(a.status, 400);
-    assert_has(&a, "kut=5");
-    forget(&a);
-}
-
-static void a_cut_stream_ends_in_the_middle(void **state)
-{
-    static const char *const headers[] = { "x-mock-fault: cut=1\r\n", "x-mock-fault: cut=5\r\n", "x-mock-fault: cut=8\r\n" };
-    static const unsigned tokens[] = { 1, 5, 8 };
-
-    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
-        struct answer a = ask("POST", CHAT_URL, headers[i], CHAT_S);
-
-        assert_int_equal(a.status, 200);
-        assert_false(a.complete);
-        assert_int_equal(count(&a, "{\"content\":"), tokens[i]);
-        assert_false(has(&a, "[DONE]"));
-        forget(&a);
-    }
-}
-
-static void a_cut_behind_the_end_cuts_nothing(void **state)
-{
-    struct answer a = ask("POST", CHAT_URL, "x-mock-fault: cut=9 stall=9\r\n", CHAT_S);
-
-    assert_true(a.complete);
-    assert_has(&a, "[DONE]");
-    forget(&a);
-}
-
-static void a_cut_at_nothing_leaves_no_head(void **state)
-{
-    struct answer a = ask("POST", CHAT_URL, "x-mock-fault: cut=0\r\n", CHAT_S),
-                  b = ask("POST", CHAT_URL, "x-mock-fault: cut=0\r\n", CHAT);
-
-    assert_int_equal(a.status, 0);
-    assert_int_equal(b.status, 0);
-    forget(&a);
-    forget(&b);
-}
-
-static void a_cut_reply_is_half_and_a_lying_one_has_the_wrong_length(void **state)
-{
-    struct answer half = ask("POST", CHAT_URL, "x-mock-fault: cut=3\r\n", CHAT),
-                  more = ask("POST", CHAT_URL, "x-mock-fault: wrong-length=5\r\n", CHAT),
-                  less = ask("POST", CHAT_URL, "x-mock-fault: wrong-length=-5\r\n", CHAT);
-
-    assert_false(half.complete);
-    assert_int_equal(half.status, 200);
-    assert_false(more.complete);
-    assert_true(str_has_suffix(buf_str(&more.body), STR("}}}")));
-    assert_true(less.complete);
-    assert_false(str_has_suffix(buf_str(&less.body), STR("}}}")));
-    forget(&half);
-    forget(&more);
-    forget(&less);
-}
-
-/* What GET /mock/requests counts under NAME. */
-static unsigned long counted(const char *name)
-{
-    struct answer a = ask("GET", "/mock/requests", NULL, NULL);
-    unsigned long n = strtoul(strstr(a.body.p, name) + strlen(name), NULL, 10);
-
-    forget(&a);
-    return n;
-}
-
-static void wait_until(const char *name, unsigned long value)
-{
-    for (unsigned i = 0; counted(name) != value; i++) {
-        assert_true(i < 1000);
-        usleep(2000);
-    }
-}
-
-static void a_stalled_answer_waits_until_the_client_leaves(void **state)
-{
-    static const char *const bodies[] = { CHAT_S, CHAT };
-
-    for (size_t i = 0; i < 2; i++) {
-        unsigned long aborted = counted("\"aborted\":");
-        int fd = say("POST", CHAT_URL, "x-mock-fault: stall=2\r\n", bodies[i]);
-
-        wait_until("\"running\":", 1);
-        usleep(30000);
-        assert_int_equal(counted("\"running\":"), 1);
-        close(fd);
-        wait_until("\"running\":", 0);
-        assert_int_equal(counted("\"aborted\":"), aborted + 1);
-    }
-}
-
-static void a_delay_is_waited_for(void **state)
-{
-    struct answer a = ask("POST", CHAT_URL, "x-mock-fault: delay=60\r\n", CHAT),
-                  b = ask("POST", CHAT_URL, "x-mock-fault: delay=60 status=500\r\n", CHAT);
-
-    assert_int_equal(a.status, 200);
-    assert_true(a.took_us >= 60000);
-    assert_int_equal(b.status, 500);
-    assert_true(b.took_us >= 60000);
-    forget(&a);
-    forget(&b);
-}
-
-static void who_leaves_during_the_delay_is_forgotten(void **state)
-{
-    int fd = say("POST", CHAT_URL, "x-mock-fault: delay=60000\r\n", CHAT);
-
-    wait_until("\"running\":", 1);
-    close(fd);
-    wait_until("\"running\":", 0);
-}
-
-static void faults_change_while_the_engine_runs(void **state)
-{
-    struct answer a = ask("POST", "/mock/faults", NULL, "{\"fail_rate\":1,\"fail_status\":418,\"unhealthy\":true}");
-
-    assert_has(&a, "\"fail_rate\":1.0,\"fail_status\":418");
-    forget(&a);
-    a = ask("POST", CHAT_URL, NULL, CHAT);
-    assert_int_equal(a.status, 418);
-    forget(&a);
-    a = ask("GET", "/health", NULL, NULL);
-    assert_int_equal(a.status, 503);
-    forget(&a);
-    a = ask("POST", "/mock/faults", NULL, "{\"fail_rate\":0,\"unhealthy\":false,\"slow_health_ms\":40}");
-    forget(&a);
-    a = ask("GET", "/health", NULL, NULL);
-    assert_int_equal(a.status, 200);
-    assert_true(a.took_us >= 40000);
-    forget(&a);
-    a = ask("POST", CHAT_URL, NULL, CHAT);
-    assert_int_equal(a.status, 200);
-    forget(&a);
-}
-
-static unsigned failures_of(uint64_t seed, uint32_t instance)
-{
-    struct mock_conf conf = MOCK_DEFAULTS;
-    unsigned failed = 0;
-
-    conf.seed = seed;
-    conf.instance = instance;
-    conf.faults.fail_rate = 0.5;
-    start(conf);
-    for (unsigned i = 0; i < 24; i++) {
-        struct answer a = ask("POST", CHAT_URL, NULL, CHAT);
-
-        failed |= (unsigned)(a.status == 500) << i;
-        forget(&a);
-    }
-    stop();
-    return failed;
-}
-
-static void random_failures_are_determined_by_the_seed(void **state)
-{
-    unsigned first = failures_of(1, 0);
-
-    assert_true(first != 0 && first != (1u << 24) - 1);
-    assert_int_equal(failures_of(1, 0), first);
-    assert_int_not_equal(failures_of(2, 0), first);
-    assert_int_not_equal(failures_of(1, 1), first);
-}
-
-static void an_engine_that_starts_up_is_not_healthy_yet(void **state)
-{
-    struct mock_conf conf = MOCK_DEFAULTS;
-    struct answer a;
-
-    conf.startup_ms = 150;
-    start(conf);
-    a = ask("GET", "/health", NULL, NULL);
-    assert_int_equal(a.status, 503);
-    forget(&a);
-    usleep(160000);
-    a = ask("GET", "/health", NULL, NULL);
-    assert_int_equal(a.status, 200);
-    forget(&a);
-    stop();
-}
-
-/* ---- pace ---- */
-
-static void tokens_come_at_the_rate_that_was_asked_for(void **state)
-{
-    static const char *const bodies[] = { CHAT_S, CHAT };
-    struct mock_conf conf = MOCK_DEFAULTS;
-
-    conf.tokens_per_second = 200;
-    conf.output_tokens = 21;
-    conf.flush_each = true;
-    start(conf);
-    for (size_t i = 0; i < 2; i++) {
-        struct answer a = ask("POST", CHAT_URL, NULL, bodies[i]);
-
-        assert_true(a.complete);
-        assert_in_range(a.took_us, 100000, 400000); /* the last of 21 tokens is due after 20 / 200 s */
-        forget(&a);
-    }
-    stop();
-}
-
-static void several_tokens_share_a_chunk(void **state)
-{
-    struct mock_conf conf = MOCK_DEFAULTS;
-    struct answer a;
-
-    conf.tokens_per_chunk = 3;
-    start(conf);
-    a = ask("POST", CHAT_URL, NULL, CHAT_S);
-    assert_int_equal(assert_events(&a), 1 + 3 + 1 + 1);
-    forget(&a);
-    a = ask("POST", CHAT_URL, "x-mock-fault: cut=4\r\n", CHAT_S);
-    assert_int_equal(count(&a, "{\"content\":"), 2);
-    assert_false(a.complete);
-    forget(&a);
-    stop();
-}
-
-static void a_slow_client_holds_up_only_its_own_stream(void **state)
-{
-    struct answer a, slow;
-    int fd = say("POST", "/v1/completions", NULL, "{\"prompt\":\"x\",\"stream\":true,\"max_tokens\":60000,\"ignore_eos\":true}");
-
-    usleep(50000);
-    a = ask("POST", CHAT_URL, NULL, CHAT);
-    assert_int_equal(a.status, 200);
-    forget(&a);
-    assert_int_equal(counted("\"running\":"), 1);
-    hear(fd, &slow);
-    assert_true(slow.complete);
-    assert_int_equal(count(&slow, "data: "), 60000 + 1 + 1);
-    forget(&slow);
-}
-
-static void closing_cuts_what_runs(void **state)
-{
-    struct mock_conf conf = MOCK_DEFAULTS;
-    struct answer a;
-    int fds[3];
-
-    conf.tokens_per_second = 1;
-    start(conf);
-    fds[0] = say("POST", CHAT_URL, NULL, CHAT_S);
-    fds[1] = say("POST", CHAT_URL, "x-mock-fault: stall=0\r\n", CHAT);
-    fds[2] = say("POST", CHAT_URL, "x-mock-fault: delay=60000\r\n", CHAT);
-    wait_until("\"running\":", 3);
-    stop();
-    for (size_t i = 0; i < 3; i++) {
-        hear(fds[i], &a);
-        assert_false(a.complete);
-        forget(&a);
-    }
-}
-
-/* ---- realistic ---- */
-
-static struct mock_conf realistic(void)
-{
-    struct mock_conf conf = MOCK_DEFAULTS;
-
-    conf.mode = MOCK_REALISTIC;
-    conf.decode_base_ms = 4;
-    conf.decode_per_req_ms = 1;
-    conf.output_tokens = 20;
-    return conf;
-}
-
-static void a_realistic_answer_takes_its_steps(void **state)
-{
-    static const char *const bodies[] = { CHAT_S, CHAT };
-    struct answer a;
-
-    start(realistic());
-    for (size_t i = 0; i < 2; i++) {
-        a = ask("POST", CHAT_URL, NULL, bodies[i]);
-        assert_int_equal(a.status, 200);
-        assert_true(a.complete);
-        assert_in_range(a.took_us, 100000, 400000); /* 20 steps of 5 ms */
-        forget(&a);
-    }
-    stop();
-}
-
-static void a_conversation_finds_its_prefix_in_the_cache(void **state)
-{
-    struct buf body = { 0 };
-    struct answer first, next;
-
-    start(realistic());
-    first = ask("POST", CHAT_URL, NULL,
-                "{\"messages\":[{\"role\":\"user\",\"content\":\"tell me something about rivers, lakes and the sea, please: as "
-                "much as you can\"}]}");
-    assert_has(&first, "\"cached_tokens\":0");
-    buf_printf(&body,
-               "{\"messages\":[{\"role\":\"user\",\"content\":\"tell me something about rivers, lakes and the sea, please: as much "
-               "as you can\"},"
-               "{\"role\":\"assistant\",\"content\":\"%.*s\"},{\"role\":\"user\",\"content\":\"and more\"}]}%c",
-               STR_FMT(content(&first)), 0);
-    next = ask("POST", CHAT_URL, NULL, body.p);
-    assert_has(&next, "\"cached_tokens\":32"); /* 73 + 4 + 9 bytes of prompt and 80 of answer hold two blocks of 64 */
-    forget(&first);
-    forget(&next);
-    buf_fini(&body);
-    stop();
-}
-
-static void load_shows_what_runs_and_what_waits(void **state)
-{
-    struct mock_conf conf = realistic();
-    struct answer a;
-    int fds[3];
-
-    conf.max_running = 2;
-    conf.output_tokens = 1000;
-    start(conf);
-    for (size_t i = 0; i < 3; i++)
-        fds[i] = say("POST", CHAT_URL, NULL, CHAT_S);
-    wait_until("\"running\":", 3);
-    usleep(50000);
-    a = ask("GET", "/v1/loads", NULL, NULL);
-    assert_json(buf_str(&a.body));
-    assert_has(&a, "\"num_running_reqs\":2,\"num_waiting_reqs\":1,\"num_waiting_uncached_tokens\":6,\"num_total_reqs\":3");
-    assert_false(has(&a, "\"gen_throughput\":0.0"));
-    assert_false(has(&a, "\"num_used_tokens\":0,"));
-    forget(&a);
-    a = ask("GET", "/metrics", NULL, NULL);
-    assert_has(&a, "\nsglang:num_queue_reqs{model_name=\"mock-model\"} 1\n");
-    forget(&a);
-    a = ask("POST", "/flush_cache", NULL, NULL);
-    assert_int_equal(a.status, 400);
-    forget(&a);
-    for (size_t i = 0; i < 3; i++)
-        close(fds[i]);
-    wait_until("\"running\":", 0);
-    a = ask("GET", "/v1/loads", NULL, NULL);
-    assert_has(&a, "\"num_running_reqs\":0,\"num_waiting_reqs\":0,\"num_waiting_uncached_tokens\":0,\"num_total_reqs\":0,\"num_"
-                   "used_tokens\":0,");
-    forget(&a);
-    a = ask("POST", "/flush_cache", NULL, NULL);
-    assert_int_equal(a.status, 200);
-    forget(&a);
-    stop();
-}
-
-static void a_realistic_answer_can_be_cut_and_stalled(void **state)
-{
-    struct answer a;
-    int fd;
-
-    start(realistic());
-    a = ask("POST", CHAT_URL, "x-mock-fault: cut=3\r\n", CHAT_S);
-    assert_int_equal(count(&a, "{\"content\":"), 3);
-    assert_false(a.complete);
-    forget(&a);
-    fd = say("POST", CHAT_URL, "x-mock-fault: stall=3\r\n", CHAT_S);
-    wait_until("\"running\":", 1);
-    usleep(50000);
-    a = ask("GET", "/v1/loads", NULL, NULL);
-    assert_has(&a, "\"num_running_reqs\":0"); /* it gave its place in the batch back */
-    forget(&a);
-    close(fd);
-    wait_until("\"running\":", 0);
-    stop();
-}
-
 /* ---- start ---- */
 
 static void a_configuration_that_cannot_work_is_refused(void **state)
 {
-    struct mock_conf bad[6];
+    struct mock_conf bad[7];
     struct mock_engine *e;
     struct loop *loop;
 
@@ -904,6 +332,7 @@ static void a_configuration_that_cannot_work_is_refused(void **state)
     bad[3].prefill_tps = 0;
     bad[4].output_tokens = 0;
     bad[5].faults.fail_status = 200;
+    bad[6].kv_tokens = 1u << 27;
     assert_int_equal(loop_new("mock", 0, &loop, NULL), 0);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct err err = { 0 };
@@ -911,6 +340,34 @@ static void a_configuration_that_cannot_work_is_refused(void **state)
         assert_int_equal(mock_engine_new(loop, &bad[i], &e, &err), ERR_INVALID);
         assert_true(err.message[0]);
     }
+    loop_free(loop);
+}
+
+static void without_memory_an_engine_does_not_start_and_leaves_nothing(void **state)
+{
+    struct mock_conf conf = realistic();
+    unsigned started = 0, refused = 0;
+    struct loop *loop;
+
+    assert_int_equal(loop_new("mock", 0, &loop, NULL), 0);
+    FOR_EACH_FAILING_ALLOCATION(n)
+    {
+        struct mock_engine *e = NULL;
+        int r = mock_engine_new(loop, &conf, &e, NULL);
+
+        if (r == 0) {
+            started++;
+            mock_engine_close(e);
+            mock_engine_free(e);
+            loop_stop(loop);
+            loop_run(loop);
+        } else {
+            refused++;
+            assert_int_equal(r, ERR_NOMEM);
+            assert_null(e);
+        }
+    }
+    assert_true(started > 0 && refused > 3);
     loop_free(loop);
 }
 
@@ -979,8 +436,6 @@ static void a_realistic_engine_has_one_loop(void **state)
     stop();
 }
 
-#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, start_default, stop_default)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -992,31 +447,14 @@ int main(void)
         WITH_ENGINE(what_cannot_be_read_is_400_in_the_engines_words),
         WITH_ENGINE(metrics_have_the_names_of_the_runtime),
         cmocka_unit_test(a_runtime_has_its_own_endpoints),
+        WITH_ENGINE(equal_texts_have_equal_vectors),
+        WITH_ENGINE(rerank_puts_the_best_first_and_says_where_it_was),
         cmocka_unit_test(the_same_seed_and_prompt_give_the_same_answer),
         cmocka_unit_test(an_echo_is_the_last_text_of_the_user),
         WITH_ENGINE(received_requests_are_recorded_and_can_be_cleared),
         WITH_ENGINE(the_record_keeps_the_last_256_and_counts_large_bodies),
-        WITH_ENGINE(a_failure_is_answered_with_its_status),
-        WITH_ENGINE(a_fault_that_is_not_known_is_an_error_of_the_test),
-        WITH_ENGINE(a_cut_stream_ends_in_the_middle),
-        WITH_ENGINE(a_cut_behind_the_end_cuts_nothing),
-        WITH_ENGINE(a_cut_at_nothing_leaves_no_head),
-        WITH_ENGINE(a_cut_reply_is_half_and_a_lying_one_has_the_wrong_length),
-        WITH_ENGINE(a_stalled_answer_waits_until_the_client_leaves),
-        WITH_ENGINE(a_delay_is_waited_for),
-        WITH_ENGINE(who_leaves_during_the_delay_is_forgotten),
-        WITH_ENGINE(faults_change_while_the_engine_runs),
-        cmocka_unit_test(random_failures_are_determined_by_the_seed),
-        cmocka_unit_test(an_engine_that_starts_up_is_not_healthy_yet),
-        cmocka_unit_test(tokens_come_at_the_rate_that_was_asked_for),
-        cmocka_unit_test(several_tokens_share_a_chunk),
-        WITH_ENGINE(a_slow_client_holds_up_only_its_own_stream),
-        cmocka_unit_test(closing_cuts_what_runs),
-        cmocka_unit_test(a_realistic_answer_takes_its_steps),
-        cmocka_unit_test(a_conversation_finds_its_prefix_in_the_cache),
-        cmocka_unit_test(load_shows_what_runs_and_what_waits),
-        cmocka_unit_test(a_realistic_answer_can_be_cut_and_stalled),
         cmocka_unit_test(a_configuration_that_cannot_work_is_refused),
+        cmocka_unit_test(without_memory_an_engine_does_not_start_and_leaves_nothing),
         cmocka_unit_test(two_loops_serve_one_engine),
         cmocka_unit_test(a_realistic_engine_has_one_loop),
     };
