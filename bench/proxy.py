@@ -181,13 +181,14 @@ end
     return n, n / us * 1e6, p50, p99
 
 
-def streams(build, port, concurrency, seconds, extra=()):
-    """The report of `smg bench` with streaming chats."""
+def streams(build, port, concurrency, requests):
+    """How many of REQUESTS streaming chats through PORT came whole."""
     with tempfile.NamedTemporaryFile() as out:
         subprocess.run(["taskset", "-c", LOAD_CORE, str(build / "smg"), "bench", f"http://127.0.0.1:{port}", "--stream", "--model", "mock-model", "--concurrency", str(concurrency),
-                        "--duration", str(seconds), "--max-tokens", str(TOKENS), "--prompt-bytes", "1800", "--json", out.name, *extra], check=True, stdout=subprocess.DEVNULL,
+                        "--requests", str(requests), "--warmup", "0", "--duration", "600", "--max-tokens", str(TOKENS), "--prompt-bytes", "1800", "--json", out.name], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
-        return json.loads(pathlib.Path(out.name).read_text())
+        report = json.loads(pathlib.Path(out.name).read_text())
+        return report["requests"]["ok"], report["window_s"]
 
 
 def median(values):
@@ -205,7 +206,7 @@ def show(title, columns, rows):
         print("  ".join(str(v).ljust(w) if i == 0 else str(v).rjust(w) for i, (v, w) in enumerate(zip(r, widths))))
 
 
-def measure_small(args, proxies, engine, directory):
+def measure_small(args, proxies, directory):
     body = chat_body(stream=False)
     got = {name: [] for name in proxies}
     for _ in range(args.rounds):
@@ -220,7 +221,6 @@ def measure_small(args, proxies, engine, directory):
         rows.append([name, f"{median([x[0] for x in g]):.0f}", f"{median(cpu):.2f}", f"{spread(cpu):.0f} %", f"{median(cpu) / base:.2f}" if base else "-",
                      f"{median([x[2] for x in g]):.0f}", f"{median([x[3] for x in g]):.0f}"])
     show("2 KB chat request, small JSON reply, 32 connections", ["proxy", "requests/s", "CPU us/request", "spread", "of nginx's", "p50 us", "p99 us"], rows)
-    return {name: median([x[1] for x in g]) for name, g in got.items()}
 
 
 def measure_latency(args, names, directory):
@@ -244,26 +244,25 @@ def measure_latency(args, names, directory):
     show("the same, one connection, engine on the proxy's core: latency", ["proxy", "p50 us", "p99 us", "added p50", "added p99"], rows)
 
 
-def measure_streams(args, proxies, engine):
+def measure_streams(args, title, proxies, concurrency, requests):
     got = {name: [] for name in proxies}
     for _ in range(args.rounds):
         for name, p in proxies.items():
             before = cpu_ns(p.process.pid)
-            report = streams(args.build, p.port, 32, args.seconds)
-            done = report["requests"]["ok"]
-            got[name].append(((cpu_ns(p.process.pid) - before) / 1000 / max(1, done), done))
+            done, seconds = streams(args.build, p.port, concurrency, requests)
+            got[name].append(((cpu_ns(p.process.pid) - before) / 1000 / max(1, done), done / seconds))
     rows = []
     base = median([c for c, _ in got["nginx"]]) if "nginx" in got else None
     for name, g in got.items():
         cpu = [c for c, _ in g]
-        rows.append([name, f"{median([d for _, d in g]) / args.seconds:.0f}", f"{median(cpu):.1f}", f"{median(cpu) / (TOKENS + 2):.3f}", f"{spread(cpu):.0f} %",
+        rows.append([name, f"{median([d for _, d in g]):.0f}", f"{median(cpu):.1f}", f"{median(cpu) / (TOKENS + 2):.3f}", f"{spread(cpu):.0f} %",
                      f"{median(cpu) / base:.2f}" if base else "-"])
-    show(f"streams of {TOKENS} tokens, each token a write of its own, 32 connections", ["proxy", "streams/s", "CPU us/stream", "CPU us/event", "spread", "of nginx's"], rows)
+    show(title, ["proxy", "streams/s", "CPU us/stream", "CPU us/event", "spread", "of nginx's"], rows)
 
 
-def measure_memory(args, proxies, slow_engine_proxies):
+def measure_memory(args, proxies):
     rows = []
-    for name, p in slow_engine_proxies.items():
+    for name, p in proxies.items():
         idle = resident_kib(p.process.pid)
         load = subprocess.Popen(["taskset", "-c", LOAD_CORE, str(args.build / "smg"), "bench", f"http://127.0.0.1:{p.port}", "--stream", "--model", "mock-model", "--concurrency",
                                  str(args.streams), "--duration", "25", "--max-tokens", "1000", "--prompt-bytes", "1800"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -272,7 +271,6 @@ def measure_memory(args, proxies, slow_engine_proxies):
         load.terminate()
         load.wait()
         rows.append([name, f"{idle / 1024:.1f}", f"{busy / 1024:.1f}", f"{(busy - idle) / args.streams:.1f}"])
-        p.stop()
     show(f"resident memory, idle and with {args.streams} open streams", ["proxy", "idle MiB", "busy MiB", "KiB per stream pair"], rows)
 
 
@@ -298,23 +296,33 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.environ.pop("SMG_API_KEY", None)
     with tempfile.TemporaryDirectory() as directory:
-        engine, engine_process = start_engine(args.build, "--flush-each")
-        try:
-            proxies = {name: STARTERS[name](directory, engine, args.build) for name in names}
-            if "small" in args.parts:
-                measure_small(args, proxies, engine, directory)
-            if "streams" in args.parts:
-                measure_streams(args, proxies, engine)
-            for p in proxies.values():
-                p.stop()
-            if "latency" in args.parts:
-                measure_latency(args, names, directory)
-            if "memory" in args.parts:
-                slow, slow_process = start_engine(args.build, "--flush-each", "--tokens-per-second", "2", "--output-tokens", "1000")
-                measure_memory(args, proxies, {name: STARTERS[name](directory, slow, args.build) for name in names})
-                slow_process.kill()
-        finally:
-            engine_process.kill()
+        with_engine(args, names, directory, "small", lambda proxies: measure_small(args, proxies, directory))
+        with_engine(args, names, directory, "streams", lambda proxies: measure_streams(
+            args, f"streams of {TOKENS} tokens, 100 tokens/s each, 300 at a time: every event is a read and a write of its own", proxies, 300, 300 * args.seconds * 3 // 2),
+            "--flush-each", "--tokens-per-second", "100", "--output-tokens", str(TOKENS))
+        with_engine(args, names, directory, "streams", lambda proxies: measure_streams(
+            args, f"streams of {TOKENS} tokens as fast as they go, 32 at a time: several events in a read", proxies, 32, 8000 * args.seconds),
+            "--flush-each", "--output-tokens", str(TOKENS))
+        if "latency" in args.parts:
+            measure_latency(args, names, directory)
+        with_engine(args, names, directory, "memory", lambda proxies: measure_memory(args, proxies),
+                    "--flush-each", "--tokens-per-second", "2", "--output-tokens", "1000")
+
+
+def with_engine(args, names, directory, part, measure, *flags):
+    """Runs one measurement over an engine and proxies of its own."""
+    if part not in args.parts:
+        return
+    engine, process = start_engine(args.build, *flags)
+    proxies = {}
+    try:
+        for name in names:
+            proxies[name] = STARTERS[name](directory, engine, args.build)
+        measure(proxies)
+    finally:
+        for p in proxies.values():
+            p.stop()
+        process.kill()
 
 
 if __name__ == "__main__":

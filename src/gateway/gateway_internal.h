@@ -40,7 +40,7 @@ struct gateway_thread {
     struct observe_requests observe;
     void *contexts[CONTEXT_COUNT];
     struct message drain, close; /* control -> thread */
-    struct message idle;         /* thread -> control */
+    struct message idle, closed; /* thread -> control */
     struct timer flush_log;
 };
 
@@ -63,7 +63,7 @@ struct gateway {
     struct api_key api_key;
 
     struct gateway_thread *threads; /* owned */
-    unsigned threads_n, idle_n;
+    unsigned threads_n, idle_n, closed_n;
 
     struct arena arena; /* owned: what the rooms' configurations point to */
     uv_signal_t signals[2]; /* SIGTERM, SIGINT */

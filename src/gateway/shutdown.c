@@ -113,6 +113,16 @@ static void cut(struct timer *timer)
     finish(g);
 }
 
+/* The control loop ends last: until then it answers what the threads still ask. */
+static void on_thread_closed(struct loop *control, struct message *m)
+{
+    struct gateway *g = CONTAINER_OF(m, struct gateway_thread, closed)->gateway;
+
+    (void)control;
+    if (++g->closed_n == g->threads_n && g->closing)
+        gateway_close_control(g);
+}
+
 /* On the thread: everything of its own is closed; the loop then ends. */
 void gateway_thread_on_close(struct loop *loop, struct message *m)
 {
@@ -125,6 +135,8 @@ void gateway_thread_on_close(struct loop *loop, struct message *m)
     http_server_free(STEAL(t->server));
     http_client_free(STEAL(t->client));
     log_flush();
+    t->closed.run = on_thread_closed;
+    loop_post(t->gateway->control, &t->closed);
     loop_stop(loop);
 }
 
@@ -157,8 +169,4 @@ static void finish(struct gateway *g)
         g->threads[i].close.run = gateway_thread_on_close;
         loop_post(g->threads[i].loop, &g->threads[i].close);
     }
-    for (unsigned i = 0; i < g->threads_n; i++)
-        loop_join(g->threads[i].loop);
-    gateway_close_control(g);
-    log_info(TARGET, "Cleanup complete. Process exiting.");
 }

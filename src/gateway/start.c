@@ -327,7 +327,10 @@ static void give_up(struct gateway *g)
             continue;
         g->threads[i].close.run = gateway_thread_on_close;
         loop_post(g->threads[i].loop, &g->threads[i].close);
-        loop_run(g->threads[i].loop);
+        if (g->threads[i].loop->thread_started) /* another thread could not be: this one ends by itself */
+            loop_join(g->threads[i].loop);
+        else
+            loop_run(g->threads[i].loop);
     }
     if (g->control) {
         gateway_close_control(g);
@@ -360,6 +363,9 @@ int gateway_run(const struct launch_config *config, struct err *err)
     log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_UINT("loops", g.threads_n),
              LF_CSTR("policy", launch_policy_name(config->policy)), LF_UINT("workers", config->worker_urls.n));
     loop_run(g.control);
+    for (unsigned i = 0; i < g.threads_n; i++)
+        loop_join(g.threads[i].loop);
+    log_info(TARGET, "Cleanup complete. Process exiting.");
     take_apart(&g);
     return 0;
 }

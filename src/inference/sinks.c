@@ -75,6 +75,25 @@ static bool is_named_by_connection(const struct http_fields *fields, struct str 
     return false;
 }
 
+/* Our replies' field names are lowercase on every wire (HTTP/2 allows nothing else, RFC 9113 8.2.1). Most engines write them so: then NAME itself. */
+static struct str lowercase(struct arena *arena, struct str name)
+{
+    char *p = NULL;
+
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] < 'A' || name.p[i] > 'Z')
+            continue;
+        if (!p) {
+            p = arena_alloc(arena, name.n);
+            if (!p)
+                return name;
+            memcpy(p, name.p, name.n);
+        }
+        p[i] = (char)(name.p[i] | 0x20);
+    }
+    return p ? (struct str){ p, name.n } : name;
+}
+
 static void copy_fields(struct exchange *ex, const struct http_fields *from)
 {
     bool has_connection = http_find(from, HF_CONNECTION) != NULL;
@@ -87,7 +106,7 @@ static void copy_fields(struct exchange *ex, const struct http_fields *from)
         if (f->id != HF_UNKNOWN)
             exchange_add(ex, f->id, f->value);
         else
-            exchange_add_name(ex, f->name, f->value);
+            exchange_add_name(ex, lowercase(&ex->arena, f->name), f->value);
     }
 }
 
@@ -98,7 +117,10 @@ static void relay_head(struct reply_sink *sink, const struct http_head *head)
     struct exchange *ex = CONTAINER_OF(sink, struct exchange_sink, sink)->ex;
 
     copy_fields(ex, &head->fields);
-    exchange_reply_head(ex, head->status, head->body == HTTP_BODY_LENGTH ? head->length : head->body == HTTP_BODY_NONE ? 0 : HTTP_LENGTH_UNKNOWN);
+    exchange_reply_head(ex, head->status,
+                        head->body == HTTP_BODY_LENGTH ? head->length
+                        : head->body == HTTP_BODY_NONE ? 0
+                                                       : HTTP_LENGTH_UNKNOWN);
 }
 
 static void relay_part(struct reply_sink *sink, struct str part)
@@ -221,7 +243,8 @@ static void rerank_end(struct reply_sink *sink)
     struct buf body = s->body;
 
     if (s->too_large || body.failed)
-        http_error(s->base.ex, 502, STR("read_response_body_failed"), STR("The worker's reply is larger than the gateway can hold"));
+        http_error(s->base.ex, 502, STR("read_response_body_failed"),
+                   STR("The worker's reply is larger than the gateway can hold"));
     else if (s->status >= 200 && s->status <= 299)
         rerank_reshape(s);
     else
@@ -244,7 +267,9 @@ static void rerank_dropped(struct exchange_sink *base)
     rerank_done(CONTAINER_OF(base, struct rerank_sink, base));
 }
 
-static const struct reply_sink_ops RERANK = { .on_head = rerank_head, .on_part = rerank_part, .on_end = rerank_end, .on_error = rerank_error };
+static const struct reply_sink_ops RERANK = {
+    .on_head = rerank_head, .on_part = rerank_part, .on_end = rerank_end, .on_error = rerank_error
+};
 
 struct reply_sink *sink_rerank(struct exchange *ex, struct inference *inf, const struct api_request *request)
 {

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define FIRE_MAX 256 /* of one turn: an engine that is behind its tokens must still read requests and notice clients that leave */
+
 static void on_timer(uv_timer_t *timer);
 
 void schedule_init(struct schedule *s, struct loop *loop)
@@ -116,7 +118,7 @@ static void on_timer(uv_timer_t *timer)
 
     loop_enter(s->loop);
     now = loop_now_exact_us(s->loop);
-    while (s->n > 0 && s->heap[0]->at_us <= now) {
+    for (unsigned i = 0; i < FIRE_MAX && s->n > 0 && s->heap[0]->at_us <= now; i++) {
         struct due *d = s->heap[0];
 
         take_out(s, d);

@@ -54,6 +54,8 @@ static void check_report(const struct option_report *report, int r)
     }
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct option_report report = { 0 }, again = { 0 };

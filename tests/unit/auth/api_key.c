@@ -9,7 +9,8 @@ static struct api_key key;
 static void handle(struct exchange *ex, void *context)
 {
     char text[64];
-    int n = snprintf(text, sizeof text, "id=%.*s admin=%d ours=%d", STR_FMT(ex->principal.id), ex->principal.admin, ex->principal.credential_is_ours);
+    int n = snprintf(text, sizeof text, "id=%.*s admin=%d ours=%d", STR_FMT(ex->principal.id), ex->principal.admin,
+                     ex->principal.credential_is_ours);
 
     exchange_reply(ex, 200, TYPE_TEXT, (struct str){ text, (size_t)n });
 }
@@ -18,8 +19,18 @@ static const struct route ROUTES[] = {
     { .method = HTTP_GET, .path = "/public", .auth = ROUTE_PUBLIC, .handler = handle },
     { .method = HTTP_GET, .path = "/data", .auth = ROUTE_DATA, .handler = handle },
     { .method = HTTP_GET, .path = "/admin", .auth = ROUTE_ADMIN, .handler = handle },
-    { .method = HTTP_POST, .path = "/v1/messages", .auth = ROUTE_DATA, .body = ROUTE_BODY_BUFFER, .errors = ROUTE_ERRORS_ANTHROPIC, .handler = handle },
-    { .method = HTTP_POST, .path = "/v1/chat/completions", .auth = ROUTE_DATA, .body = ROUTE_BODY_BUFFER, .handler = inference_chat, .context = CTX_INFERENCE },
+    { .method = HTTP_POST,
+      .path = "/v1/messages",
+      .auth = ROUTE_DATA,
+      .body = ROUTE_BODY_BUFFER,
+      .errors = ROUTE_ERRORS_ANTHROPIC,
+      .handler = handle },
+    { .method = HTTP_POST,
+      .path = "/v1/chat/completions",
+      .auth = ROUTE_DATA,
+      .body = ROUTE_BODY_BUFFER,
+      .handler = inference_chat,
+      .context = CTX_INFERENCE },
 };
 
 static const struct filter FILTERS[] = { { .name = "API key", .on_head = api_key_on_head, .context = CTX_TEST } };
@@ -29,7 +40,8 @@ static void open_with(struct str k)
     static const struct engine engines[] = { { .kind = ENGINE_OPEN, .model = "m" }, { 0 } };
 
     key.key = k;
-    stage_open(engines, (struct stage_conf){ .routes = ROUTES, .routes_n = ARRAY_LEN(ROUTES), .filters = FILTERS, .filters_n = 1, .test = &key });
+    stage_open(engines, (struct stage_conf){
+                            .routes = ROUTES, .routes_n = ARRAY_LEN(ROUTES), .filters = FILTERS, .filters_n = 1, .test = &key });
 }
 
 static int close_stage(void **state)

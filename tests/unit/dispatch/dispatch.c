@@ -1,215 +1,5 @@
-/* dispatch.c -- carrying a request out: who is tried, what a failure turns into, and that the sink hears the end exactly once
- *
- * The handler under the server starts a dispatch with a sink that writes down what it hears ("head 200, part hello, batch, end") and answers the client like a relay.
- */
-#include "stage.h"
-
-#include "http/error.h"
-
-#define CHAT     "POST /v1/chat/completions"
-#define REPLY_OK "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
-
-/* What one request left behind; the loop's, but for a moment after stage_do or the client's hearing of the end. */
-static struct record {
-    struct buf text;
-    unsigned terminals, prepared;
-    bool starting, running, after_head, started;
-    int prepare_result;
-    struct dispatch_failure failure;
-    char facts[512];
-    enum exchange_outcome outcome;
-    char bound_model[64];
-} rec;
-
-struct test_sink {
-    struct reply_sink sink;
-    struct exchange *ex;
-    struct dispatch *dispatch;
-};
-
-static struct test_sink *sink_of(struct reply_sink *s)
-{
-    return CONTAINER_OF(s, struct test_sink, sink);
-}
-
-static void heard_by_sink(const char *what)
-{
-    assert_false(rec.starting); /* never from inside dispatch_start */
-    assert_int_equal(rec.terminals, 0);
-    buf_printf(&rec.text, "%s%s", rec.text.n ? ", " : "", what);
-}
-
-static void test_head(struct reply_sink *s, const struct http_head *head)
-{
-    char text[32];
-
-    snprintf(text, sizeof text, "head %u", head->status);
-    heard_by_sink(text);
-    exchange_reply_head(sink_of(s)->ex, head->status, head->body == HTTP_BODY_LENGTH ? head->length : HTTP_LENGTH_UNKNOWN);
-}
-
-static void test_part(struct reply_sink *s, struct str part)
-{
-    char text[64];
-
-    if (part.n <= 32) {
-        snprintf(text, sizeof text, "part %.*s", STR_FMT(part));
-        heard_by_sink(text);
-    }
-    if (exchange_send(sink_of(s)->ex, part) == SEND_FULL)
-        dispatch_pause(sink_of(s)->dispatch);
-}
-
-static void test_batch(struct reply_sink *s)
-{
-    if (exchange_flush(sink_of(s)->ex) == SEND_FULL)
-        dispatch_pause(sink_of(s)->dispatch);
-}
-
-static void test_end(struct reply_sink *s)
-{
-    heard_by_sink("end");
-    rec.terminals++;
-    sink_of(s)->dispatch = NULL;
-    exchange_end(sink_of(s)->ex);
-}
-
-static void test_error(struct reply_sink *s, const struct dispatch_failure *f, bool after_head)
-{
-    heard_by_sink("error");
-    rec.terminals++;
-    rec.after_head = after_head;
-    rec.failure = *f;
-    sink_of(s)->dispatch = NULL;
-    if (after_head)
-        exchange_break(sink_of(s)->ex);
-    else
-        http_error(sink_of(s)->ex, f->status, f->code, f->message);
-}
-
-static const struct reply_sink_ops TEST_SINK = { .on_head = test_head, .on_part = test_part, .on_batch = test_batch, .on_end = test_end, .on_error = test_error };
-
-static void client_ready(struct exchange *ex, void *arg)
-{
-    struct test_sink *s = arg;
-
-    if (s->dispatch)
-        dispatch_resume(s->dispatch);
-}
-
-static void client_left(struct exchange *ex, void *arg)
-{
-    struct test_sink *s = arg;
-    struct dispatch *d = STEAL(s->dispatch);
-
-    if (!d)
-        return;
-    rec.terminals++; /* nothing may follow */
-    dispatch_abort(d);
-    dispatch_abort(d); /* changes nothing any more */
-    dispatch_pause(d);
-    dispatch_resume(d);
-}
-
-static const struct exchange_owner OWNER = { .on_ready = client_ready, .on_abort = client_left };
-
-static int prepare(struct dispatch_request *r, enum upstream_dialect dialect, struct str model, struct str *ret_body)
-{
-    rec.prepared++;
-    snprintf(rec.bound_model, sizeof rec.bound_model, "%.*s", STR_FMT(model));
-    if (rec.prepare_result == 0)
-        *ret_body = r->ex->body;
-    return rec.prepare_result;
-}
-
-/* The model is the body. */
-static void handle(struct exchange *ex, void *context)
-{
-    struct test_sink *s = arena_new(&ex->arena, struct test_sink);
-    struct dispatch_request r = {
-        .ex = ex,
-        .model = ex->body,
-        .method = HTTP_POST,
-        .path = STR("/v1/chat/completions"),
-        .endpoint = "chat",
-        .stream = true,
-        .prepare = prepare,
-    };
-    int result;
-
-    s->sink.ops = &TEST_SINK;
-    s->ex = ex;
-    rec.starting = true;
-    result = dispatch_start(stage.dispatcher, &r, &s->sink, &s->dispatch, &rec.failure);
-    rec.starting = false;
-    if (result < 0) {
-        rec.terminals++;
-        if (rec.failure.retry_after_s)
-            http_error_retry_after(ex, rec.failure.retry_after_s);
-        http_error(ex, rec.failure.status, rec.failure.code, rec.failure.message);
-        return;
-    }
-    exchange_own(ex, &OWNER, s);
-}
-
-static const struct route ROUTES[] = {
-    { .method = HTTP_POST, .path = "/v1/chat/completions", .body = ROUTE_BODY_BUFFER, .handler = handle },
-};
-
-static void remember(struct exchange *ex, void *context)
-{
-    rec.outcome = ex->outcome;
-    snprintf(rec.facts, sizeof rec.facts, "model=%.*s worker=%.*s attempts=%u", STR_FMT(ex->facts.model), STR_FMT(ex->facts.worker), ex->facts.attempts);
-}
-
-static const struct filter FILTERS[] = { { .name = "facts", .on_end = remember } };
-
-/* ---- scenes ---- */
-
-static void open_with(const struct engine *engines, struct dispatcher_conf conf)
-{
-    rec = (struct record){ 0 };
-    stage_open(engines, (struct stage_conf){ .routes = ROUTES, .routes_n = 1, .filters = FILTERS, .filters_n = 1, .dispatch = conf });
-}
-
-#define OPEN(...) open_with((const struct engine[]){ __VA_ARGS__, { 0 } }, (struct dispatcher_conf){ 0 })
-#define UP        { .kind = ENGINE_OPEN, .model = "m" }
-#define DOWN      { .kind = ENGINE_CLOSED, .model = "m" }
-
-static int close_stage(void **state)
-{
-    stage_close();
-    buf_fini(&rec.text);
-    return 0;
-}
-
-static int ask(const char *model)
-{
-    return ask_with(CHAT, "", model);
-}
-
-static void nothing(void *arg)
-{
-}
-
-/* What the sink heard, and that it was told the end once. */
-#define assert_sink(want)                         \
-    do {                                          \
-        stage_do(nothing, NULL);                  \
-        assert_str(buf_str(&rec.text), want);     \
-        assert_int_equal(rec.terminals, 1);       \
-    } while (0)
-
-static void end_well(unsigned i, int client)
-{
-    int e = engine_hear(i);
-
-    say(e, REPLY_OK);
-    hear_all(client);
-    assert_status(200);
-    assert_heard("hello");
-    close(e);
-}
+/* dispatch.c -- carrying a request out: who is tried, what a failure turns into, and that the sink hears the end exactly once */
+#include "recorder.h"
 
 /* ---- one attempt ---- */
 
@@ -320,7 +110,7 @@ static void a_refused_connection_goes_to_another_worker(void **state)
 
 static void a_name_that_does_not_resolve_goes_to_another_worker(void **state)
 {
-    OPEN({ .kind = ENGINE_CLOSED, .model = "m", .host = "no-such-host.invalid" }, UP);
+    OPEN({ .kind = ENGINE_CLOSED, .model = "m", .host = NO_HOST }, UP);
     end_well(1, ask("m"));
     assert_sink("head 200, part hello, end");
 }
@@ -416,7 +206,8 @@ static void at_most_five_workers_are_tried(void **state)
 
 static void a_connection_that_takes_too_long_goes_to_another_worker(void **state)
 {
-    open_with((const struct engine[]){ { .kind = ENGINE_DEAF, .model = "m" }, UP, { 0 } }, (struct dispatcher_conf){ .connect_ms = 50 });
+    open_with((const struct engine[]){ { .kind = ENGINE_DEAF, .model = "m" }, UP, { 0 } },
+              (struct dispatcher_conf){ .connect_ms = 50 });
     end_well(1, ask("m"));
     assert_sink("head 200, part hello, end");
 }
@@ -532,7 +323,8 @@ static void an_unknown_model_is_404(void **state)
     assert_heard("No worker available for model 'other'");
     assert_sink("");
     assert_int_equal(picks(0), 0);
-    assert_counted("smg_router_request_errors_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"other\",endpoint=\"chat\","
+    assert_counted("smg_router_request_errors_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model="
+                   "\"other\",endpoint=\"chat\","
                    "error_type=\"no_workers\"} 1");
 }
 
@@ -558,135 +350,6 @@ static void when_the_body_cannot_be_prepared_it_is_503_and_no_load_stays(void **
     engine_is_left_alone(0, 0);
 }
 
-/* ---- the client leaves ---- */
-
-static void a_client_that_leaves_before_the_reply_closes_the_upstream_call(void **state)
-{
-    int client, e;
-
-    OPEN(UP);
-    client = ask("m");
-    e = engine_hear(0);
-    assert_int_equal(load(0), 1);
-    close(client);
-    hear_all(e);
-    assert_int_equal(heard_n, 0);
-    wait_for_load(0, 0);
-    assert_sink("");
-    assert_int_equal(rec.outcome, EX_ABORTED);
-}
-
-static void a_client_that_leaves_while_connecting_ends_the_attempt(void **state)
-{
-    int client;
-
-    OPEN({ .kind = ENGINE_DEAF, .model = "m" });
-    client = ask("m");
-    wait_for_load(0, 1);
-    slam(client);
-    wait_for_load(0, 0);
-    assert_sink("");
-}
-
-static void a_client_that_leaves_in_the_middle_of_a_reply_closes_the_upstream_call(void **state)
-{
-    int client, e;
-
-    OPEN(UP);
-    client = ask("m");
-    e = engine_hear(0);
-    say(e, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    hear_until(client, "abc");
-    assert_int_equal(load(0), 1);
-    slam(client);
-    hear_all(e);
-    wait_for_load(0, 0);
-    assert_sink("head 200, part abc");
-    assert_int_equal(rec.outcome, EX_ABORTED);
-}
-
-/* Sends until the gateway takes no more. */
-static size_t fill(int fd)
-{
-    static char block[64 * 1024];
-    size_t total = 0;
-
-    for (unsigned idle = 0; idle < 100;) {
-        ssize_t w = send(fd, block, sizeof block, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (w > 0) {
-            total += (size_t)w;
-            idle = 0;
-        } else {
-            nap_ms(2);
-            idle++;
-        }
-        assert_true(total < 64u << 20); /* somebody is to say stop */
-    }
-    return total;
-}
-
-static int a_slow_client(void)
-{
-    int fd = dial(stage.port, 4096);
-
-    say(fd, CHAT " HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: 1\r\n\r\nm");
-    return fd;
-}
-
-static void a_client_that_leaves_while_its_upstream_is_paused_ends_both(void **state)
-{
-    int client, e;
-
-    OPEN(UP);
-    client = a_slow_client();
-    e = engine_hear(0);
-    say(e, "HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n");
-    fill(e);
-    assert_int_equal(load(0), 1);
-    slam(client);
-    wait_for_load(0, 0);
-    close(e);
-    assert_sink("head 200");
-}
-
-static void a_slow_client_pauses_its_upstream_and_gets_every_byte(void **state)
-{
-    size_t sent, got = 0;
-    int client, e;
-
-    OPEN(UP);
-    client = a_slow_client();
-    e = engine_hear(0);
-    say(e, "HTTP/1.1 200 OK\r\n\r\n"); /* until close */
-    sent = fill(e);
-    close(e);
-    hear_until(client, "\r\n\r\n");
-    for (;;) { /* chunked: count the block's NULs, which no framing has */
-        for (size_t i = 0; i < heard_n; i++)
-            got += heard[i] == 0;
-        heard_n = 0;
-        if (!hear_some(client))
-            break;
-    }
-    close(client);
-    assert_int_equal(got, sent);
-    assert_sink("head 200, end");
-}
-
-static void a_client_that_leaves_between_two_attempts_leaves_no_load(void **state)
-{
-    int client;
-
-    open_with((const struct engine[]){ DOWN, { .kind = ENGINE_DEAF, .model = "m" }, UP, { 0 } }, (struct dispatcher_conf){ 0 });
-    client = ask("m");
-    wait_for_load(1, 1);
-    assert_int_equal(load(0), 0);
-    slam(client);
-    wait_for_load(1, 0);
-    engine_is_left_alone(2, 0);
-}
-
 /* ---- counting ---- */
 
 static void a_stream_is_counted_with_its_duration_and_first_byte(void **state)
@@ -694,7 +357,6 @@ static void a_stream_is_counted_with_its_duration_and_first_byte(void **state)
     OPEN(UP);
     end_well(0, ask("m"));
     stage_do(nothing, NULL);
-#define MINE "router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"m\",endpoint=\"chat\""
     assert_counted("smg_router_requests_total{" MINE ",streaming=\"true\"} 1");
     assert_counted("smg_router_request_duration_seconds_count{" MINE "} 1");
     assert_counted("smg_router_ttft_seconds_count{router_type=\"http\",backend_type=\"regular\",model=\"m\",endpoint=\"chat\"} 1");
@@ -710,7 +372,8 @@ static void attempts_retries_and_the_failure_are_counted_apart(void **state)
     stage_do(nothing, NULL);
     assert_counted("smg_router_requests_total{" MINE ",streaming=\"true\"} 1");
     assert_counted("smg_router_request_errors_total{" MINE ",error_type=\"backend_error\"} 1");
-    assert_counted("smg_router_upstream_responses_total{router_type=\"http\",status_code=\"502\",error_code=\"call_upstream_connection_failed\"} 2");
+    assert_counted("smg_router_upstream_responses_total{router_type=\"http\",status_code=\"502\",error_code=\"call_upstream_"
+                   "connection_failed\"} 2");
     assert_counted("smg_worker_retries_total{worker_type=\"regular\",endpoint=\"chat\"} 1");
     assert_counted("smg_router_request_duration_seconds_count{" MINE "} 0");
 }
@@ -729,8 +392,6 @@ static void an_abort_is_neither_success_nor_error(void **state)
     assert_not_counted("smg_router_request_errors_total");
     assert_counted("smg_router_request_duration_seconds_count{" MINE "} 0");
 }
-
-#define RULE(f) cmocka_unit_test_teardown(f, close_stage)
 
 int main(void)
 {
@@ -760,12 +421,6 @@ int main(void)
         RULE(an_unknown_model_is_404),
         RULE(a_known_model_without_a_ready_worker_is_503_with_retry_after),
         RULE(when_the_body_cannot_be_prepared_it_is_503_and_no_load_stays),
-        RULE(a_client_that_leaves_before_the_reply_closes_the_upstream_call),
-        RULE(a_client_that_leaves_while_connecting_ends_the_attempt),
-        RULE(a_client_that_leaves_in_the_middle_of_a_reply_closes_the_upstream_call),
-        RULE(a_client_that_leaves_while_its_upstream_is_paused_ends_both),
-        RULE(a_slow_client_pauses_its_upstream_and_gets_every_byte),
-        RULE(a_client_that_leaves_between_two_attempts_leaves_no_load),
         RULE(a_stream_is_counted_with_its_duration_and_first_byte),
         RULE(attempts_retries_and_the_failure_are_counted_apart),
         RULE(an_abort_is_neither_success_nor_error),

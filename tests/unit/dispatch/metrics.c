@@ -40,7 +40,8 @@ static void models_that_share_a_place_in_the_cache_are_counted_apart(void **stat
     for (unsigned i = 0; i < MODELS; i++) {
         name(model, i);
         snprintf(line, sizeof line,
-                 "smg_router_requests_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"%s\",endpoint=\"chat\",streaming=\"%s\"} 3",
+                 "smg_router_requests_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"%s\","
+                 "endpoint=\"chat\",streaming=\"%s\"} 3",
                  model, i % 2 ? "true" : "false");
         assert_counted(line);
     }
@@ -51,10 +52,12 @@ static void the_first_byte_is_timed_for_streams_only(void **state)
     dispatch_count_finished(dispatcher, STR("m"), "chat", false, 1000, 500);
     assert_not_counted("smg_router_ttft_seconds_count");
     dispatch_count_finished(dispatcher, STR("m"), "chat", true, 1000, 0); /* a stream without a body has no first byte */
-    assert_not_counted("smg_router_ttft_seconds_count{router_type=\"http\",backend_type=\"regular\",model=\"m\",endpoint=\"chat\"} 1");
+    assert_not_counted(
+        "smg_router_ttft_seconds_count{router_type=\"http\",backend_type=\"regular\",model=\"m\",endpoint=\"chat\"} 1");
     dispatch_count_finished(dispatcher, STR("m"), "chat", true, 1000, 500);
     assert_counted("smg_router_ttft_seconds_count{router_type=\"http\",backend_type=\"regular\",model=\"m\",endpoint=\"chat\"} 1");
-    assert_counted("smg_router_ttft_seconds_sum{router_type=\"http\",backend_type=\"regular\",model=\"m\",endpoint=\"chat\"} 0.0005");
+    assert_counted(
+        "smg_router_ttft_seconds_sum{router_type=\"http\",backend_type=\"regular\",model=\"m\",endpoint=\"chat\"} 0.0005");
 }
 
 static void a_model_name_longer_than_a_label_is_counted_every_time(void **state)
@@ -66,7 +69,8 @@ static void a_model_name_longer_than_a_label_is_counted_every_time(void **state)
     dispatch_count_request(dispatcher, m, "chat", false);
     dispatch_count_request(dispatcher, m, "chat", false);
     snprintf(line, sizeof line,
-             "smg_router_requests_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"%.*s\",endpoint=\"chat\","
+             "smg_router_requests_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"%.*s\","
+             "endpoint=\"chat\","
              "streaming=\"false\"} 2",
              METRIC_VALUE_MAX, model);
     assert_counted(line);
@@ -80,7 +84,8 @@ static void model_names_from_clients_cannot_mint_series_without_a_bound(void **s
         name(model, i);
         dispatch_count_failed(dispatcher, str_of(model), "chat", 404);
     }
-    assert_counted("smg_router_request_errors_total{router_type=\"other\",backend_type=\"other\",connection_mode=\"other\",model=\"other\",endpoint=\"other\","
+    assert_counted("smg_router_request_errors_total{router_type=\"other\",backend_type=\"other\",connection_mode=\"other\",model="
+                   "\"other\",endpoint=\"other\","
                    "error_type=\"other\"} 101");
 }
 
@@ -89,7 +94,7 @@ static void a_status_says_what_kind_of_error_it_was(void **state)
     static const struct {
         unsigned status;
         const char *kind;
-    } ROWS[] = { { 400, "validation_error" }, { 404, "no_workers" }, { 408, "timeout" },       { 504, "timeout" },
+    } ROWS[] = { { 400, "validation_error" }, { 404, "no_workers" },    { 408, "timeout" },       { 504, "timeout" },
                  { 500, "backend_error" },    { 502, "backend_error" }, { 429, "internal_error" } };
     char line[256];
 
@@ -99,7 +104,8 @@ static void a_status_says_what_kind_of_error_it_was(void **state)
         name(model, ROWS[i].status);
         dispatch_count_failed(dispatcher, str_of(model), "chat", ROWS[i].status);
         snprintf(line, sizeof line,
-                 "smg_router_request_errors_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"%s\",endpoint=\"chat\","
+                 "smg_router_request_errors_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"%"
+                 "s\",endpoint=\"chat\","
                  "error_type=\"%s\"} 1",
                  model, ROWS[i].kind);
         assert_counted(line);

@@ -98,14 +98,16 @@ static int pick(const char *model)
 
 static void only_ready_workers_are_candidates(void **state)
 {
-    OPEN({ A_WORKER, .status = WORKER_FAILED }, { A_WORKER }, { A_WORKER, .status = WORKER_NOT_READY }, { A_WORKER, .status = WORKER_DRAINING });
+    OPEN({ A_WORKER, .status = WORKER_FAILED }, { A_WORKER }, { A_WORKER, .status = WORKER_NOT_READY },
+         { A_WORKER, .status = WORKER_DRAINING });
     assert_int_equal(pick("m"), 1);
     assert_int_equal(offered, 1);
 }
 
 static void prefill_decode_and_encode_workers_serve_nobody_by_themselves(void **state)
 {
-    OPEN({ A_WORKER }, { A_WORKER, .type = WORKER_PREFILL }, { A_WORKER, .type = WORKER_DECODE }, { A_WORKER, .type = WORKER_ENCODE });
+    OPEN({ A_WORKER }, { A_WORKER, .type = WORKER_PREFILL }, { A_WORKER, .type = WORKER_DECODE },
+         { A_WORKER, .type = WORKER_ENCODE });
     assert_int_equal(pick("m"), 0);
 }
 

@@ -41,9 +41,9 @@ enum engine_kind {
 
 struct engine {
     enum engine_kind kind;
-    const char *model; /* NULL = serves any */
-    const char *alias; /* of the model, or NULL */
-    const char *key;   /* its own API key, or NULL */
+    const char *model;         /* NULL = serves any */
+    const char *alias;         /* of the model, or NULL */
+    const char *key;           /* its own API key, or NULL */
     enum worker_status status; /* WORKER_PENDING counts as ready: tests name only what is odd */
     enum worker_type type;
     enum worker_mode mode;
@@ -224,9 +224,9 @@ static inline void hear_request(int fd)
         if (!strstr(heard, (text)))                              \
             fail_msg("did not hear \"%s\" in: %s", text, heard); \
     } while (0)
-#define assert_not_heard(text)                              \
-    do {                                                    \
-        if (strstr(heard, (text)))                          \
+#define assert_not_heard(text)                               \
+    do {                                                     \
+        if (strstr(heard, (text)))                           \
             fail_msg("did hear \"%s\" in: %s", text, heard); \
     } while (0)
 #define assert_status(code) assert_heard("HTTP/1.1 " #code " ")
@@ -237,7 +237,8 @@ static inline int ask_with(const char *line, const char *fields, const char *bod
     int fd = dial(stage.port, 0);
     char head[2048];
 
-    snprintf(head, sizeof head, "%s HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n%scontent-length: %zu\r\n\r\n", line, fields, strlen(body));
+    snprintf(head, sizeof head, "%s HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n%scontent-length: %zu\r\n\r\n", line, fields,
+             strlen(body));
     say(fd, head);
     say(fd, body);
     return fd;
@@ -378,10 +379,9 @@ static inline void stage_engines(const struct engine *engines)
 
 static inline void stage_serve(void *arg)
 {
-    struct http_server_conf conf = { .router = stage.router,
-                                     .filters = stage.conf.filters,
-                                     .filters_n = stage.conf.filters_n,
-                                     .contexts = stage.contexts };
+    struct http_server_conf conf = {
+        .router = stage.router, .filters = stage.conf.filters, .filters_n = stage.conf.filters_n, .contexts = stage.contexts
+    };
     struct net_address address;
 
     assert_int_equal(net_address_parse(STR("127.0.0.1"), 0, &address), 0);
@@ -408,7 +408,8 @@ static inline void stage_open(const struct engine *engines, struct stage_conf co
     assert_int_equal(router_new(conf.routes, conf.routes_n, &stage.router, NULL), 0);
     assert_int_equal(policy_new(&FIRST, &stage.policy, NULL), 0);
     assert_int_equal(http_client_new(stage.loop, &(struct http_client_conf){ 0 }, &stage.client), 0);
-    assert_int_equal(dispatcher_new(stage.loop, stage.client, &stage.registry, stage.policy, &stage.conf.dispatch, &stage.dispatcher), 0);
+    assert_int_equal(
+        dispatcher_new(stage.loop, stage.client, &stage.registry, stage.policy, &stage.conf.dispatch, &stage.dispatcher), 0);
     stage.inference = (struct inference){ .loop = stage.loop, .dispatcher = stage.dispatcher };
     stage.contexts[CTX_TEST] = conf.test;
     stage.contexts[CTX_INFERENCE] = &stage.inference;

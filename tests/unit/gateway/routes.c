@@ -7,7 +7,8 @@
 
 static void every_route_has_a_path_a_handler_and_a_context(void **state)
 {
-    EACH (r, GATEWAY_ROUTES, GATEWAY_ROUTES_N) {
+    EACH(r, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
+    {
         assert_true(r->path[0] == '/');
         assert_non_null(r->handler);
         assert_true(r->context < CONTEXT_COUNT);
@@ -16,14 +17,15 @@ static void every_route_has_a_path_a_handler_and_a_context(void **state)
 
 static void no_method_and_path_stand_twice(void **state)
 {
-    EACH (a, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
-        EACH (b, a + 1, (size_t)(GATEWAY_ROUTES + GATEWAY_ROUTES_N - (a + 1)))
-            assert_false(a->method == b->method && strcmp(a->path, b->path) == 0);
+    EACH(a, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
+    EACH(b, a + 1, (size_t)(GATEWAY_ROUTES + GATEWAY_ROUTES_N - (a + 1)))
+    assert_false(a->method == b->method && strcmp(a->path, b->path) == 0);
 }
 
 static void what_costs_a_workers_time_asks_for_a_key_and_reads_a_body(void **state)
 {
-    EACH (r, GATEWAY_ROUTES, GATEWAY_ROUTES_N) {
+    EACH(r, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
+    {
         if (r->method != HTTP_POST || r->context != CONTEXT_INFERENCE)
             continue;
         assert_int_equal(r->auth, ROUTE_DATA);
@@ -34,7 +36,8 @@ static void what_costs_a_workers_time_asks_for_a_key_and_reads_a_body(void **sta
 
 static void what_changes_the_gateway_is_the_admins(void **state)
 {
-    EACH (r, GATEWAY_ROUTES, GATEWAY_ROUTES_N) {
+    EACH(r, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
+    {
         if (r->context != CONTEXT_ADMIN)
             continue;
         assert_int_equal(r->auth, ROUTE_ADMIN);
@@ -43,10 +46,11 @@ static void what_changes_the_gateway_is_the_admins(void **state)
 
 static void workers_and_messages_speak_their_own_errors(void **state)
 {
-    EACH (r, GATEWAY_ROUTES, GATEWAY_ROUTES_N) {
-        enum route_errors want = strncmp(r->path, "/workers", 8) == 0           ? ROUTE_ERRORS_WORKERS
+    EACH(r, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
+    {
+        enum route_errors want = strncmp(r->path, "/workers", 8) == 0        ? ROUTE_ERRORS_WORKERS
                                  : strncmp(r->path, "/v1/messages", 12) == 0 ? ROUTE_ERRORS_ANTHROPIC
-                                                                                : ROUTE_ERRORS_OPENAI;
+                                                                             : ROUTE_ERRORS_OPENAI;
 
         assert_int_equal(r->errors, want);
     }
@@ -54,18 +58,20 @@ static void workers_and_messages_speak_their_own_errors(void **state)
 
 static void a_get_waits_for_no_body(void **state)
 {
-    EACH (r, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
-        if (r->method == HTTP_GET)
-            assert_int_equal(r->body, ROUTE_BODY_NONE);
+    EACH(r, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
+    if (r->method == HTTP_GET)
+        assert_int_equal(r->body, ROUTE_BODY_NONE);
 }
 
 static void probes_and_metrics_are_public_and_of_the_gateway(void **state)
 {
-    EACH (r, PROBE_ROUTES, PROBE_ROUTES_N) {
+    EACH(r, PROBE_ROUTES, PROBE_ROUTES_N)
+    {
         assert_int_equal(r->auth, ROUTE_PUBLIC);
         assert_int_equal(r->context, CONTEXT_GATEWAY);
     }
-    EACH (r, METRICS_ROUTES, METRICS_ROUTES_N) {
+    EACH(r, METRICS_ROUTES, METRICS_ROUTES_N)
+    {
         assert_int_equal(r->auth, ROUTE_PUBLIC);
         assert_int_equal(r->context, CONTEXT_GATEWAY);
     }

@@ -60,7 +60,8 @@ static inline unsigned open_files(void)
 /* The configuration of a small gateway; EXTRA: further arguments, NULL-terminated. */
 static inline void configure(const char *const *extra)
 {
-    const char *argv[32] = { "--host", "127.0.0.1", "--runtime-worker-threads", "2", "--prometheus-host", "127.0.0.1", "--log-level", "error" };
+    const char *argv[32] = { "--host",      "127.0.0.1", "--runtime-worker-threads", "2", "--prometheus-host", "127.0.0.1",
+                             "--log-level", "error" };
     struct option_input in = { .argv = argv };
     struct option_report report = { 0 };
 
@@ -155,7 +156,9 @@ static inline void *be_a_gateway(void *arg)
 static inline bool get_on(const char *port, const char *path)
 {
     char text[256];
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)atoi(port)),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     be_patient(fd);
@@ -191,8 +194,9 @@ static inline void gateway_begin(const char *grace_s)
 {
     choose_ports();
     engine_begin();
-    configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, "--health-check-port", run.probe_port, "--worker-urls",
-                                     run.engine_url, "--shutdown-grace-period-secs", grace_s, NULL });
+    configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, "--health-check-port",
+                                     run.probe_port, "--worker-urls", run.engine_url, "--shutdown-grace-period-secs", grace_s,
+                                     NULL });
     stage.port = (uint16_t)atoi(run.port);
     assert_int_equal(pthread_create(&run.gateway, NULL, be_a_gateway, NULL), 0);
     wait_for_status("/readiness", "200");

@@ -1,6 +1,11 @@
 /* start.c -- a gateway that cannot start says which flag is to blame and leaves nothing behind: no thread, no file, no memory (the sanitizer looks) */
 #include "running.h"
 
+#include "fail_alloc.h"
+
+/* A label over 63 bytes: no name server needs to be asked. */
+#define NO_HOST "a123456789a123456789a123456789a123456789a123456789a123456789a123456789.invalid"
+
 static unsigned files_before;
 
 /* libuv keeps one pipe for signals from its first loop on. */
@@ -61,7 +66,8 @@ static void a_busy_probe_port_stops_the_start(void **state)
 {
     int busy = listen_anywhere(run.probe_port);
 
-    configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, "--health-check-port", run.probe_port, NULL });
+    configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, "--health-check-port",
+                                     run.probe_port, NULL });
     cannot_start(ERR_EXISTS, "probe listener", run.probe_port);
     close(busy);
     nothing_is_left();
@@ -70,8 +76,8 @@ static void a_busy_probe_port_stops_the_start(void **state)
 static void a_host_that_does_not_resolve_stops_the_start(void **state)
 {
     configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, NULL });
-    run.config.host = STR("no-such-host.invalid");
-    cannot_start(ERR_INVALID, "--host", "no-such-host.invalid");
+    run.config.host = STR(NO_HOST);
+    cannot_start(ERR_INVALID, "--host", NO_HOST);
     nothing_is_left();
 }
 
@@ -106,6 +112,26 @@ static void too_many_buckets_stop_the_start(void **state)
     nothing_is_left();
 }
 
+/* A worker that cannot be is found last, when all loops and listeners stand: it would fail in any case. What is tested is the way back from each place. */
+static void whatever_allocation_fails_the_start_fails_cleanly(void **state)
+{
+    struct str nonsense = STR("http://host:99999");
+
+    configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, "--health-check-port",
+                                     run.probe_port, "--model-alias", "a=b", NULL });
+    run.config.worker_urls.items = &nonsense;
+    run.config.worker_urls.n = 1;
+    FOR_EACH_FAILING_ALLOCATION(n)
+    {
+        struct err err = { 0 };
+
+        assert_true(gateway_run(&run.config, &err) < 0);
+        assert_true(err.message[0] != 0);
+    }
+    arena_fini(&run.arena);
+    nothing_is_left();
+}
+
 static void a_failed_start_can_be_followed_by_a_good_one(void **state)
 {
     int busy = listen_anywhere(run.port);
@@ -130,6 +156,7 @@ int main(void)
         RULE(an_address_that_is_not_ours_stops_the_start),
         RULE(a_policy_that_is_not_there_yet_stops_the_start),
         RULE(too_many_buckets_stop_the_start),
+        RULE(whatever_allocation_fails_the_start_fails_cleanly),
         RULE(a_failed_start_can_be_followed_by_a_good_one),
     };
 

@@ -10,13 +10,15 @@ static void refused(int client)
 
 static void a_validated_endpoint_without_a_json_type_is_400(void **state)
 {
-    static const char *const PATHS[] = { "POST /v1/chat/completions", "POST /v1/completions", "POST /rerank", "POST /v1/responses" };
+    static const char *const PATHS[] = { "POST /v1/chat/completions", "POST /v1/completions", "POST /rerank",
+                                         "POST /v1/responses" };
 
     OPEN(UP);
     for (size_t i = 0; i < ARRAY_LEN(PATHS); i++) {
         refused(ask_with(PATHS[i], "content-type: text/plain\r\n", CHAT_BODY));
         assert_status(400);
-        assert_heard("{\"error\":{\"message\":\"Missing Content-Type: application/json header\",\"type\":\"invalid_request_error\",\"param\":null,"
+        assert_heard("{\"error\":{\"message\":\"Missing Content-Type: application/json "
+                     "header\",\"type\":\"invalid_request_error\",\"param\":null,"
                      "\"code\":\"json_parse_error\"}}");
     }
 }
@@ -46,7 +48,8 @@ static void messages_are_refused_in_anthropics_words(void **state)
 
 static void a_json_type_may_have_parameters_and_any_case(void **state)
 {
-    static const char *const TYPES[] = { "content-type: application/json; charset=utf-8\r\n", "content-type: Application/JSON\r\n" };
+    static const char *const TYPES[] = { "content-type: application/json; charset=utf-8\r\n",
+                                         "content-type: Application/JSON\r\n" };
 
     OPEN(UP);
     for (size_t i = 0; i < ARRAY_LEN(TYPES); i++) {
@@ -100,7 +103,8 @@ static void only_the_name_of_an_alias_is_replaced(void **state)
     OPEN({ .kind = ENGINE_OPEN, .model = "org/long-name", .alias = "short" });
     client = post("/v1/chat/completions", "{ \"model\" : \"short\" , \"messages\":[{\"role\":\"user\",\"content\":\"short\"}] }");
     e = engine_hear(0);
-    assert_string_equal(strstr(heard, "\r\n\r\n") + 4, "{ \"model\" : \"org/long-name\" , \"messages\":[{\"role\":\"user\",\"content\":\"short\"}] }");
+    assert_string_equal(strstr(heard, "\r\n\r\n") + 4,
+                        "{ \"model\" : \"org/long-name\" , \"messages\":[{\"role\":\"user\",\"content\":\"short\"}] }");
     reply_with_length(e, "200 OK", "", "{}");
     hear_all(client);
     close(e);
@@ -159,7 +163,8 @@ static void the_workers_own_key_replaces_the_clients(void **state)
     int client, e;
 
     OPEN({ .kind = ENGINE_OPEN, .model = "m", .key = "worker-key" });
-    client = ask_with("POST /v1/chat/completions", "content-type: application/json\r\nauthorization: Bearer client-key\r\n", CHAT_BODY);
+    client =
+        ask_with("POST /v1/chat/completions", "content-type: application/json\r\nauthorization: Bearer client-key\r\n", CHAT_BODY);
     e = engine_hear(0);
     assert_heard("authorization: Bearer worker-key\r\n");
     assert_not_heard("client-key");

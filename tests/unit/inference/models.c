@@ -5,7 +5,8 @@
 
 static void models_are_listed_once_and_by_name(void **state)
 {
-    OPEN({ .kind = ENGINE_CLOSED, .model = "zeta" }, { .kind = ENGINE_CLOSED, .model = "alpha", .alias = "a" }, { .kind = ENGINE_CLOSED, .model = "zeta" });
+    OPEN({ .kind = ENGINE_CLOSED, .model = "zeta" }, { .kind = ENGINE_CLOSED, .model = "alpha", .alias = "a" },
+         { .kind = ENGINE_CLOSED, .model = "zeta" });
     hear_all(ask_with("GET /v1/models", "", ""));
     assert_status(200);
     assert_heard("content-type: application/json\r\n");
@@ -30,7 +31,8 @@ static void without_models_it_is_503(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { RULE(models_are_listed_once_and_by_name), RULE(a_name_is_escaped), RULE(without_models_it_is_503) };
+    const struct CMUnitTest tests[] = { RULE(models_are_listed_once_and_by_name), RULE(a_name_is_escaped),
+                                        RULE(without_models_it_is_503) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,10 +3,10 @@
 
 #include "dispatch/stage.h"
 
-#define AT(verb, where, how, fn)                                                                               \
-    {                                                                                                          \
-        .method = verb, .path = where, .body = verb == HTTP_POST ? ROUTE_BODY_BUFFER : ROUTE_BODY_NONE,        \
-        .errors = how, .handler = fn, .context = CTX_INFERENCE                                                 \
+#define AT(verb, where, how, fn)                                                                                       \
+    {                                                                                                                  \
+        .method = verb, .path = where, .body = verb == HTTP_POST ? ROUTE_BODY_BUFFER : ROUTE_BODY_NONE, .errors = how, \
+        .handler = fn, .context = CTX_INFERENCE                                                                        \
     }
 
 static const struct route INFERENCE_ROUTES[] = {
@@ -29,7 +29,10 @@ static inline void open_scene(const struct engine *engines)
 }
 
 #define OPEN(...) open_scene((const struct engine[]){ __VA_ARGS__, { 0 } })
-#define UP        { .kind = ENGINE_OPEN, .model = "m" }
+#define UP                                \
+    {                                     \
+        .kind = ENGINE_OPEN, .model = "m" \
+    }
 
 static inline int close_scene(void **state)
 {

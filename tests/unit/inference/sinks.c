@@ -49,7 +49,10 @@ static void fields_of_one_connection_are_not_passed_on(void **state)
 
 static void fields_that_connection_names_are_not_passed_on(void **state)
 {
-    relayed("200 OK", "Connection: X-Private, keep-alive\r\nX-Private: secret\r\nConnection: x-other\r\nX-Other: hidden\r\nX-Public: open\r\n", "{}");
+    relayed(
+        "200 OK",
+        "Connection: X-Private, keep-alive\r\nX-Private: secret\r\nConnection: x-other\r\nX-Other: hidden\r\nX-Public: open\r\n",
+        "{}");
     assert_status(200);
     assert_not_heard("secret");
     assert_not_heard("hidden");
@@ -97,7 +100,8 @@ static void a_stream_reaches_the_client_part_by_part(void **state)
     int client, e;
 
     OPEN(UP);
-    client = post("/v1/chat/completions", "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    client =
+        post("/v1/chat/completions", "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
     e = engine_hear(0);
     say(e, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
     hear_until(client, "\r\n\r\n"); /* before there is any event */

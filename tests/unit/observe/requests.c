@@ -167,9 +167,11 @@ static void series_that_share_a_place_in_the_cache_are_counted_apart(void **stat
     for (unsigned i = 0; i < ARRAY_LEN(labels); i++) {
         snprintf(line, sizeof line, "smg_http_requests_total{method=\"%s\",path=\"%.15s\"} 3", i % 2 ? "GET" : "POST", labels[i]);
         assert_counted(line);
-        snprintf(line, sizeof line, "smg_http_request_duration_seconds_count{method=\"%s\",path=\"%.15s\"} 3", i % 2 ? "GET" : "POST", labels[i]);
+        snprintf(line, sizeof line, "smg_http_request_duration_seconds_count{method=\"%s\",path=\"%.15s\"} 3",
+                 i % 2 ? "GET" : "POST", labels[i]);
         assert_counted(line);
-        snprintf(line, sizeof line, "smg_http_responses_total{path=\"%.15s\",status_code=\"%u\",error_code=\"\"} 3", labels[i], 200 + i % 7);
+        snprintf(line, sizeof line, "smg_http_responses_total{path=\"%.15s\",status_code=\"%u\",error_code=\"\"} 3", labels[i],
+                 200 + i % 7);
         assert_counted(line);
     }
 }
@@ -218,10 +220,10 @@ static void log_of(enum log_level level, struct exchange *ex)
     fclose(f);
 }
 
-#define assert_line(part)                              \
-    do {                                               \
-        if (!strstr(logged, (part)))                     \
-            fail_msg("no %s in %s", (part), logged);     \
+#define assert_line(part)                            \
+    do {                                             \
+        if (!strstr(logged, (part)))                 \
+            fail_msg("no %s in %s", (part), logged); \
     } while (0)
 #define assert_no_line(part) assert_null(strstr(logged, (part)))
 
@@ -232,7 +234,8 @@ static void a_good_request_is_one_line_of_smgs_fields(void **state)
     ex.bytes_in = 10;
     ex.bytes_out = 20;
     log_of(LOG_INFO, &ex);
-    assert_line("\"level\":\"INFO\",\"message\":\"finished processing request\",\"method\":\"POST\",\"uri\":\"/v1/chat/completions\",\"request_id\":\"id-1\","
+    assert_line("\"level\":\"INFO\",\"message\":\"finished processing "
+                "request\",\"method\":\"POST\",\"uri\":\"/v1/chat/completions\",\"request_id\":\"id-1\","
                 "\"status_code\":200,\"latency\":");
     assert_line("\"bytes_in\":10,\"bytes_out\":20,\"target\":\"smg::response\"}\n");
     assert_no_line("attempts");
@@ -246,7 +249,9 @@ static void what_dispatch_learned_stands_in_the_line(void **state)
 {
     struct exchange ex = an_exchange(HTTP_POST, "/v1/chat/completions");
 
-    ex.facts = (struct exchange_facts){ .model = STR("m"), .worker = STR("http://w:1"), .attempts = 2, .first_byte_us = ex.began_us + 1234 };
+    ex.facts = (struct exchange_facts){
+        .model = STR("m"), .worker = STR("http://w:1"), .attempts = 2, .first_byte_us = ex.began_us + 1234
+    };
     log_of(LOG_INFO, &ex);
     assert_line("\"model\":\"m\",\"worker\":\"http://w:1\",\"attempts\":2,\"ttft_us\":1234,");
 }
