@@ -155,7 +155,7 @@ static int pick(struct dispatch *d, struct dispatch_failure *failure)
     return 0;
 }
 
-static void out_of_memory(struct dispatch_failure *f)
+void dispatch_out_of_memory(struct dispatch_failure *f)
 {
     *f = (struct dispatch_failure){
         .status = 503, .code = STR("out_of_memory"), .message = STR("The gateway is out of memory for this request"), .retry_after_s = 1, .cause = ERR_NOMEM
@@ -170,7 +170,7 @@ int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request 
     int r;
 
     if (!d) {
-        out_of_memory(failure);
+        dispatch_out_of_memory(failure);
         return ERR_NOMEM;
     }
     d->dispatcher = dispatcher;
@@ -187,7 +187,7 @@ int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request 
     r = attempt(d);
     if (r < 0) {
         become_done(d);
-        out_of_memory(failure);
+        dispatch_out_of_memory(failure);
         dispatch_count_failed(dispatcher, ex->facts.model, request->endpoint, failure->status);
         return r;
     }
@@ -275,7 +275,7 @@ static void describe(int status, struct dispatch_failure *f)
         *f = (struct dispatch_failure){ .status = 502, .code = STR("call_upstream_decode_error"), .message = STR("The worker's reply is not valid HTTP") };
         break;
     case ERR_NOMEM:
-        out_of_memory(f);
+        dispatch_out_of_memory(f);
         break;
     default:
         *f = (struct dispatch_failure){
@@ -305,8 +305,11 @@ static void on_end(struct http_call *call, int status)
     dispatch_count_worker_error(d->dispatcher, failure.status);
     if (!after_head)
         dispatch_count_attempt(d->dispatcher, failure.status, failure.code);
-    if (is_retryable(d, status) && try_another(d, status))
-        return;
+    if (is_retryable(d, status)) {
+        if (try_another(d, status))
+            return;
+        dispatch_count_retries_exhausted(d->dispatcher, d->request.endpoint);
+    }
     dispatch_count_failed(d->dispatcher, d->model, d->request.endpoint, failure.status);
     become_done(d);
     d->sink->ops->on_error(d->sink, &failure, after_head);
@@ -318,11 +321,7 @@ static bool try_another(struct dispatch *d, int status)
     struct dispatch_failure none;
 
     release_worker(d);
-    if (d->tried_n == DISPATCH_ATTEMPTS_MAX) {
-        dispatch_count_retries_exhausted(d->dispatcher, d->request.endpoint);
-        return false;
-    }
-    if (pick(d, &none) < 0)
+    if (d->tried_n == DISPATCH_ATTEMPTS_MAX || pick(d, &none) < 0)
         return false;
     dispatch_count_retry(d->dispatcher, d->request.endpoint);
     log_info(TARGET, "trying another worker", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),

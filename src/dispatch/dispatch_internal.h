@@ -24,6 +24,9 @@ struct dispatcher {
     struct route_cells cells[ROUTE_CELLS];
 };
 
+/* dispatch.c */
+void dispatch_out_of_memory(struct dispatch_failure *f);
+
 /* metrics.c; names and labels: spec operations 8.5 */
 void dispatch_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);
 void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us, uint64_t ttft_us);

@@ -81,7 +81,7 @@ const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_r
         return NULL;
     }
     if (!reserve(d, entry->n)) {
-        none_available(failure);
+        dispatch_out_of_memory(failure);
         return NULL;
     }
     n = gather(d, entry, tried, tried_n);

@@ -10,7 +10,7 @@
  *      A second signal ends the process at once (128 + signal).
  *
  * Here are THE route array and THE filter array (routes.c, filters.c): what a reviewer reads first.
- * In: a checked struct launch_config.   Owner: gateway_run owns everything; two gateways can live in one process (tests do that).
+ * In: a checked struct launch_config.   Owner: gateway_run owns everything; a process may run one gateway after another (tests do), not two at a time.
  * Read next: routes.c, filters.c, start.c, shutdown.c.
  */
 #pragma once

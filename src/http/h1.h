@@ -6,7 +6,7 @@
  *
  * Strict where leniency lets requests be smuggled: bare CR or LF, obs-fold, blanks before the colon, CL together with TE, repeated or signed lengths, TE other
  * than exactly one final "chunked" (in HTTP/1.0: any), bad chunk sizes or endings, NUL and control bytes, a missing or repeated Host: all refused. The table with the
- * RFC section for each verdict is tests/unit/http/h1_smuggling_test.c; docs/http.md says what operators see.
+ * RFC section for each verdict is tests/unit/http/h1_smuggling.c; docs/http.md says what operators see.
  */
 #pragma once
 

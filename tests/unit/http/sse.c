@@ -1,4 +1,4 @@
-/* sse_test.c -- server-sent events: the rules of WHATWG HTML 9.2.6, at every cut of the input */
+/* sse.c -- server-sent events: the rules of WHATWG HTML 9.2.6, at every cut of the input */
 #include "test.h"
 
 #include <stdlib.h>

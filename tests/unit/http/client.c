@@ -1,6 +1,6 @@
-/* client_test.c -- calls against a server that does what its script says: replies cut at every byte, stalls, lies, surprises
+/* client.c -- calls against a server that does what its script says: replies cut at every byte, stalls, lies, surprises
  *
- * See client_scene.h for how a test is set. Which connections are kept: client_pool_test.c.
+ * See client_scene.h for how a test is set. Which connections are kept: client_pool.c.
  */
 #include "client_scene.h"
 

@@ -1,4 +1,4 @@
-/* no_memory_test.c -- every allocation of reading, describing and indexing a worker fails once: the answer is ERR_NOMEM or NULL, and nothing leaks */
+/* no_memory.c -- every allocation of reading, describing and indexing a worker fails once: the answer is ERR_NOMEM or NULL, and nothing leaks */
 #include "test.h"
 
 #include "fail_alloc.h"

@@ -1,4 +1,4 @@
-/* workers_test.c -- /workers as a client sees it (spec control-plane 3.1, 7, 18.1 to 18.5; cases of its section 20 by number) */
+/* workers.c -- /workers as a client sees it (spec control-plane 3.1, 7, 18.1 to 18.5; cases of its section 20 by number) */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-/* detect_test.c -- engines' answers: which engine, labels, model card (spec control-plane 9.4 to 9.6, cases 38 to 43) */
+/* detect.c -- engines' answers: which engine, labels, model card (spec control-plane 9.4 to 9.6, cases 38 to 43) */
 #include "test.h"
 
 #include "worker/detect.h"

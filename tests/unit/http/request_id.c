@@ -1,4 +1,4 @@
-/* request_id_test.c -- where a request's id comes from (spec operations 10.5). No server: the filter needs an exchange's head and a random source. */
+/* request_id.c -- where a request's id comes from (spec operations 10.5). No server: the filter needs an exchange's head and a random source. */
 #include "test.h"
 
 #include <ctype.h>

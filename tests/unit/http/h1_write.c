@@ -1,4 +1,4 @@
-/* h1_write_test.c -- what is written is what the parser reads, and nothing can break out of its line */
+/* h1_write.c -- what is written is what the parser reads, and nothing can break out of its line */
 #include "test.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* router_test.c -- which route a method and a path find, and what the others are told */
+/* router.c -- which route a method and a path find, and what the others are told */
 #include "test.h"
 
 #include "http/server.h"

@@ -1,4 +1,4 @@
-/* policy_test.c -- which of the candidates (spec data-plane 6.3, 6.4, case 25) */
+/* policy.c -- which of the candidates (spec data-plane 6.3, 6.4, case 25) */
 #include <stdlib.h>
 
 #include "test.h"

@@ -1,4 +1,4 @@
-/* fetch_test.c -- whole replies into memory, with a bound */
+/* fetch.c -- whole replies into memory, with a bound */
 #include "script_server.h"
 
 #include "http/client.h"

@@ -1,4 +1,4 @@
-/* message_test.c -- methods, field names, field lists, status texts */
+/* message.c -- methods, field names, field lists, status texts */
 #include "test.h"
 
 #include <stdlib.h>

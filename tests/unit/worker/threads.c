@@ -1,4 +1,4 @@
-/* threads_test.c -- two loops read the table and count load while the control thread adds and removes workers: for ThreadSanitizer */
+/* threads.c -- two loops read the table and count load while the control thread adds and removes workers: for ThreadSanitizer */
 #include "house.h"
 
 #define WORKERS 24

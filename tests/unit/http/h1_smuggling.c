@@ -1,4 +1,4 @@
-/* h1_smuggling_test.c -- what is refused, with the section that says so
+/* h1_smuggling.c -- what is refused, with the section that says so
  *
  * Each row is a message that two implementations could read differently: one could hide a request in it from the other (RFC 9112 11.2). The verdict column is the
  * status that the server answers with before it closes the connection; replies are refused with 502. 0 = the row is good, and stands here for contrast.

@@ -1,4 +1,4 @@
-/* h1_head_test.c -- what a good head means; the bad ones are in h1_smuggling_test.c */
+/* h1_head.c -- what a good head means; the bad ones are in h1_smuggling.c */
 #include "test.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* registry_test.c -- the life of a worker: registered, watched, drained (spec control-plane 7 to 11; cases of its section 20 by number)
+/* registry.c -- the life of a worker: registered, watched, drained (spec control-plane 7 to 11; cases of its section 20 by number)
  *
  * Real sockets on loopback, real time: the shortest settings that an operator can make.
  */

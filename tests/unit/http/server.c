@@ -1,4 +1,4 @@
-/* server_test.c -- the rules of requests: pieces, pipelines, refusals, expectations, bodies. Real sockets on loopback. */
+/* server.c -- the rules of requests: pieces, pipelines, refusals, expectations, bodies. Real sockets on loopback. */
 #include "served.h"
 
 /* ---- replies ---- */

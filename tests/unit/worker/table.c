@@ -1,4 +1,4 @@
-/* table_test.c -- the index of models and aliases (spec control-plane 11.1, data-plane 3, cases 4 and 5) */
+/* table.c -- the index of models and aliases (spec control-plane 11.1, data-plane 3, cases 4 and 5) */
 #include "test.h"
 
 #include "worker/worker.h"

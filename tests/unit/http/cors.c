@@ -1,4 +1,4 @@
-/* cors_test.c -- which origins may call, and how preflights are answered (spec operations 18.1) */
+/* cors.c -- which origins may call, and how preflights are answered (spec operations 18.1) */
 #include "served.h"
 
 static const struct str LISTED[] = { STR_INIT("https://a.example"), STR_INIT("https://b.example") };

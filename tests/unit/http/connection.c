@@ -1,4 +1,4 @@
-/* connection_test.c -- the rules of connections: leaving clients, filters that wait, deadlines, bounds, drain. Real sockets on loopback. */
+/* connection.c -- the rules of connections: leaving clients, filters that wait, deadlines, bounds, drain. Real sockets on loopback. */
 #include "served.h"
 
 /* ---- clients that leave ---- */

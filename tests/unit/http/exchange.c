@@ -1,4 +1,4 @@
-/* exchange_test.c -- the rules of replies: lengths, chunks, corks, breaks, generators, references. The steps run on the server's thread through GET /probe
+/* exchange.c -- the rules of replies: lengths, chunks, corks, breaks, generators, references. The steps run on the server's thread through GET /probe
  * (inside the handler) or served_do (later turns). */
 #include "served.h"
 

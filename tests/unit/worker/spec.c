@@ -1,4 +1,4 @@
-/* spec_test.c -- reading and checking a worker's description (spec control-plane 6; cases of its section 20 by number) */
+/* spec.c -- reading and checking a worker's description (spec control-plane 6; cases of its section 20 by number) */
 #include <stdlib.h>
 
 #include "test.h"

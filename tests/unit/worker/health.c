@@ -1,4 +1,4 @@
-/* health_test.c -- the status machine (spec control-plane 11.2, case 36; data-plane case 40): a pure function */
+/* health.c -- the status machine (spec control-plane 11.2, case 36; data-plane case 40): a pure function */
 #include "test.h"
 
 #include "worker/registry_internal.h"

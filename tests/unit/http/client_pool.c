@@ -1,4 +1,4 @@
-/* client_pool_test.c -- which connections are kept, which are used again, and how they end (see client_scene.h) */
+/* client_pool.c -- which connections are kept, which are used again, and how they end (see client_scene.h) */
 #include "client_scene.h"
 
 /* ---- which connections are kept ---- */

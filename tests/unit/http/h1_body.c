@@ -1,4 +1,4 @@
-/* h1_body_test.c -- reading bodies of all framings; the refused chunks are in h1_smuggling_test.c */
+/* h1_body.c -- reading bodies of all framings; the refused chunks are in h1_smuggling.c */
 #include "test.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* error_test.c -- the error bodies, byte for byte, as clients get them */
+/* error.c -- the error bodies, byte for byte, as clients get them */
 #include "served.h"
 
 #include "json/json.h"
