@@ -2,8 +2,8 @@
 """The gateway beside nginx, HAProxy and the original SMG, over one mock engine, in one run.
 
 The proxy under test runs on core 0 with one thread (where it lets itself be told so), engine and load generator on core 1. CPU time comes from the kernel's accounting
-(/proc/PID/task/*/schedstat, children included), so it does not depend on how busy the other core was. Rounds alternate between the proxies; the table shows medians and, behind
-them, the spread (max - min) in percent. Access logs are on for smg and nginx (to a file); HAProxy logs nothing, which favours it.
+(/proc/PID/task/*/schedstat, children included), so it does not depend on how busy the other core was. Rounds alternate between the proxies; the tables show medians and, behind
+them, the spread (max - min) in percent. "of nginx's" is the median of the rounds' own ratios: what disturbs a round disturbs both sides of it. Access logs are on for smg and nginx (to a file); HAProxy logs nothing, which favours it.
 
     bench/proxy.py --build build-bench [--rounds 7] [--seconds 3] [--streams 9500] [--only smg,nginx]
 """
@@ -199,6 +199,11 @@ def spread(values):
     return 100 * (max(values) - min(values)) / median(values) if median(values) else 0
 
 
+def of_nginx(cpu, name):
+    """The median of the ratios to nginx, round by round."""
+    return f"{median([a / b for a, b in zip(cpu[name], cpu['nginx'])]):.2f}" if "nginx" in cpu else "-"
+
+
 def show(title, columns, rows):
     print(f"\n{title}")
     widths = [max(len(str(r[i])) for r in [columns, *rows]) for i in range(len(columns))]
@@ -214,11 +219,10 @@ def measure_small(args, proxies, directory):
             before = cpu_ns(p.process.pid)
             n, rps, p50, p99 = wrk(p.port, body, 32, args.seconds, directory)
             got[name].append((rps, (cpu_ns(p.process.pid) - before) / n / 1000, p50, p99))
-    base = median([c for _, c, _, _ in got["nginx"]]) if "nginx" in got else None
+    cpu = {name: [x[1] for x in g] for name, g in got.items()}
     rows = []
     for name, g in got.items():
-        cpu = [x[1] for x in g]
-        rows.append([name, f"{median([x[0] for x in g]):.0f}", f"{median(cpu):.2f}", f"{spread(cpu):.0f} %", f"{median(cpu) / base:.2f}" if base else "-",
+        rows.append([name, f"{median([x[0] for x in g]):.0f}", f"{median(cpu[name]):.2f}", f"{spread(cpu[name]):.0f} %", of_nginx(cpu, name),
                      f"{median([x[2] for x in g]):.0f}", f"{median([x[3] for x in g]):.0f}"])
     show("2 KB chat request, small JSON reply, 32 connections", ["proxy", "requests/s", "CPU us/request", "spread", "of nginx's", "p50 us", "p99 us"], rows)
 
@@ -251,12 +255,10 @@ def measure_streams(args, title, proxies, concurrency, requests):
             before = cpu_ns(p.process.pid)
             done, seconds = streams(args.build, p.port, concurrency, requests)
             got[name].append(((cpu_ns(p.process.pid) - before) / 1000 / max(1, done), done / seconds))
+    cpu = {name: [x[0] for x in g] for name, g in got.items()}
     rows = []
-    base = median([c for c, _ in got["nginx"]]) if "nginx" in got else None
     for name, g in got.items():
-        cpu = [c for c, _ in g]
-        rows.append([name, f"{median([d for _, d in g]):.0f}", f"{median(cpu):.1f}", f"{median(cpu) / (TOKENS + 2):.3f}", f"{spread(cpu):.0f} %",
-                     f"{median(cpu) / base:.2f}" if base else "-"])
+        rows.append([name, f"{median([x[1] for x in g]):.0f}", f"{median(cpu[name]):.1f}", f"{median(cpu[name]) / (TOKENS + 2):.3f}", f"{spread(cpu[name]):.0f} %", of_nginx(cpu, name)])
     show(title, ["proxy", "streams/s", "CPU us/stream", "CPU us/event", "spread", "of nginx's"], rows)
 
 
@@ -301,7 +303,7 @@ def main():
             args, f"streams of {TOKENS} tokens, 100 tokens/s each, 300 at a time: every event is a read and a write of its own", proxies, 300, 300 * args.seconds * 3 // 2),
             "--flush-each", "--tokens-per-second", "100", "--output-tokens", str(TOKENS))
         with_engine(args, names, directory, "streams", lambda proxies: measure_streams(
-            args, f"streams of {TOKENS} tokens as fast as they go, 32 at a time: several events in a read", proxies, 32, 8000 * args.seconds),
+            args, f"streams of {TOKENS} tokens as fast as they go, 256 at a time: several events in a read", proxies, 256, 2500 * args.seconds),
             "--flush-each", "--output-tokens", str(TOKENS))
         if "latency" in args.parts:
             measure_latency(args, names, directory)

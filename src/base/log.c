@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HAND_OVER_BYTES (16u << 10) /* a buffer is handed over when it has that much */
+#define HAND_OVER_BYTES (64u << 10) /* a buffer is handed over when it has that much */
 #define LINE_MAX_BYTES  (64u << 10) /* a longer line is dropped and counted: nothing of ours comes near */
 
 struct thread_log {

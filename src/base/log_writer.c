@@ -45,7 +45,8 @@ static struct {
     struct log_style style;
     struct buf writing, line;
     uint64_t dropped_told;
-    bool out_gone; /* stdout answers EPIPE or the like */
+    bool out_gone;    /* stdout is closed: nobody will ever read it */
+    bool out_is_file; /* stdout is a regular file: it never blocks for a reader */
     char dir[PATH_MAX];
     char day[DAY_LENGTH + 1]; /* of the open file */
     int file;                 /* -1 = none */
@@ -105,34 +106,34 @@ static bool give_up(void)
     return at && clock_now_us() >= at;
 }
 
-/* Bytes written, 0 for "try again", -1 when stdout is of no use any more. */
+/* Bytes written, 0 for "try again", -1 when stdout takes nothing: now (a full disk), or ever again (w.out_gone). A pipe or terminal that polls writable
+ * takes a piece without blocking; a file takes all. */
 static ssize_t write_piece(struct str s)
 {
     struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
     ssize_t n;
 
-    if (poll(&out, 1, POLL_MS) <= 0)
+    if (!w.out_is_file && poll(&out, 1, POLL_MS) <= 0)
         return 0;
-    n = write(STDOUT_FILENO, s.p, MIN(s.n, PIECE));
+    n = write(STDOUT_FILENO, s.p, w.out_is_file ? s.n : MIN(s.n, PIECE));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return 0;
     if (n < 0)
-        return errno == EINTR || errno == EAGAIN ? 0 : -1;
+        w.out_gone = errno == EPIPE || errno == EBADF;
     return n;
 }
 
-static void write_stdout(struct str s)
+/* Returns what could not be written. */
+static struct str write_stdout(struct str s)
 {
     while (s.n && !w.out_gone) {
         ssize_t n = write_piece(s);
 
-        if (n < 0)
-            w.out_gone = true;
-        else if (n > 0)
-            s = str_skip(s, (size_t)n);
-        else if (give_up())
+        if (n < 0 || (n == 0 && give_up()))
             break;
+        s = str_skip(s, (size_t)n);
     }
-    if (w.file < 0)
-        log_writer_count_dropped(lines_in(s));
+    return s;
 }
 
 /* ---- the daily file ---- */
@@ -193,7 +194,7 @@ static int write_file_plain(struct str s)
     return 0;
 }
 
-static void say(enum log_level level, const char *message, struct log_field field);
+static bool say(enum log_level level, const char *message, struct log_field field);
 
 static void write_to_file(struct str s)
 {
@@ -211,14 +212,14 @@ static void write_to_file(struct str s)
     }
     if (!w.file_failed) {
         w.file_failed = true;
-        say(LOG_WARN, "cannot write the log file; trying again with each line", LF_CSTR("error", err.message));
+        (void)say(LOG_WARN, "cannot write the log file; trying again with each line", LF_CSTR("error", err.message));
     }
 }
 
 /* ---- the thread ---- */
 
-/* A line of the writer's own, straight to stdout. */
-static void say(enum log_level level, const char *message, struct log_field field)
+/* A line of the writer's own, straight to stdout. False: it did not get there. */
+static bool say(enum log_level level, const char *message, struct log_field field)
 {
     struct log_line line = { .wall_us = clock_wall_us(),
                              .level = level,
@@ -231,8 +232,7 @@ static void say(enum log_level level, const char *message, struct log_field fiel
 
     buf_clear(&w.line);
     log_format_line(&w.line, &w.style, &line);
-    if (!w.line.failed)
-        write_stdout(buf_str(&w.line));
+    return !w.line.failed && write_stdout(buf_str(&w.line)).n == 0;
 }
 
 static void tell_dropped(void)
@@ -241,8 +241,8 @@ static void tell_dropped(void)
 
     if (dropped == w.dropped_told)
         return;
-    say(LOG_WARN, "log lines were dropped", LF_UINT("lines", dropped - w.dropped_told));
-    w.dropped_told = dropped;
+    if (say(LOG_WARN, "log lines were dropped", LF_UINT("lines", dropped - w.dropped_told)))
+        w.dropped_told = dropped;
 }
 
 static void wait_until(uint64_t at_us)
@@ -296,8 +296,12 @@ static void *run(void *arg)
 {
     (void)pthread_setname_np(pthread_self(), "smg-log");
     while (take()) {
+        struct str lost;
+
         write_to_file(buf_str(&w.writing));
-        write_stdout(buf_str(&w.writing));
+        lost = write_stdout(buf_str(&w.writing));
+        if (w.file < 0)
+            log_writer_count_dropped(lines_in(lost));
         put_back();
         tell_dropped();
     }
@@ -362,11 +366,13 @@ static int start_thread(struct err *err)
 
 int log_writer_start(const char *dir, const struct log_style *style, void (*collect)(void), struct err *err)
 {
+    struct stat out;
     int r;
 
     w.style = *style;
     w.collect = collect;
     w.out_gone = false;
+    w.out_is_file = fstat(STDOUT_FILENO, &out) == 0 && S_ISREG(out.st_mode);
     w.file_failed = false;
     w.stopping = false;
     w.collect_at_us = 0;

@@ -279,6 +279,8 @@ static inline void asked_send(void *arg)
     struct registry_command *c = registry_command_new(house.registry, house.front, a->kind);
     struct json_doc doc;
 
+    if (!c)
+        abort();
     memcpy(c->id, a->id, sizeof c->id);
     c->answered = asked_answered;
     c->owner = a;
