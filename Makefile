@@ -16,6 +16,7 @@ build: ## build/smg, optimised
 	@tools/build $(BUILD)
 
 run: build ## two mock engines and a gateway in front of them, with a curl line to paste
+	@tools/setup run
 	@tools/run $(BUILD)/smg
 
 test: ## every test: unit tests, then the real binary with real clients
@@ -37,7 +38,7 @@ bench: ## the tables of bench/README.md (minutes; wants an otherwise idle machin
 	@bench/run $(BUILD)-bench
 
 soak: ## the long, full-size runs
-	@tools/setup bench
+	@tools/setup soak
 	@tools/build $(BUILD) -Dtests=true
 	@tools/soak $(BUILD)
 

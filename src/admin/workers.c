@@ -15,8 +15,9 @@
 
 #include <stdlib.h>
 
-#define TARGET      "smg::workers"
-#define PIECE_BYTES (60u << 10) /* of the 64 KiB that a turn may yield */
+#define TARGET        "smg::workers"
+#define PIECE_BYTES   (60u << 10) /* of the 64 KiB that a turn may yield */
+#define SPEC_TEXT_MAX (1u << 20)  /* a description has at most 256 KiB; its parsed form may take twenty times its text */
 
 /* ---- ids and errors ---- */
 
@@ -144,6 +145,10 @@ static bool read_spec(struct exchange *ex, struct registry_command *c)
     struct err err = { 0 };
     int status;
 
+    if (ex->body.n > SPEC_TEXT_MAX) {
+        http_error_too_large(ex, SPEC_TEXT_MAX);
+        return false;
+    }
     if (!admin_read_json(ex, &doc))
         return false;
     status = worker_spec_read(&doc, &c->arena, &c->spec, &err);
@@ -183,24 +188,13 @@ void admin_add_worker(struct exchange *ex, void *context)
     send_command(ex, c);
 }
 
-/* ---- GET /workers/{worker_id} ---- */
+/* ---- GET, DELETE /workers/{worker_id} ---- */
 
-static void on_got(struct registry_command *c)
+static void on_found(struct registry_command *c);
+
+static void ask_about_id(struct exchange *ex, const struct admin *admin, enum registry_command_kind kind)
 {
-    struct exchange *ex = exchange_from_ref(c->exchange);
-
-    if (ex && c->result == 0)
-        exchange_reply(ex, 200, TYPE_JSON, c->json);
-    else if (ex && c->result == ERR_NOT_FOUND)
-        not_found(ex);
-    else if (ex)
-        refuse(ex, c->result);
-    registry_command_free(c);
-}
-
-void admin_get_worker(struct exchange *ex, void *context)
-{
-    struct registry_command *c = command_new(ex, context, REGISTRY_GET, on_got);
+    struct registry_command *c = command_new(ex, admin, kind, on_found);
 
     if (!c)
         return;
@@ -209,8 +203,6 @@ void admin_get_worker(struct exchange *ex, void *context)
     else
         registry_command_free(c);
 }
-
-/* ---- DELETE /workers/{worker_id} ---- */
 
 static void reply_removing(struct exchange *ex, const struct registry_command *c)
 {
@@ -226,11 +218,13 @@ static void reply_removing(struct exchange *ex, const struct registry_command *c
     reply_json(ex, 202, &out);
 }
 
-static void on_removing(struct registry_command *c)
+static void on_found(struct registry_command *c)
 {
     struct exchange *ex = exchange_from_ref(c->exchange);
 
-    if (ex && c->result == 0)
+    if (ex && c->result == 0 && c->kind == REGISTRY_GET)
+        exchange_reply(ex, 200, TYPE_JSON, c->json);
+    else if (ex && c->result == 0)
         reply_removing(ex, c);
     else if (ex && c->result == ERR_NOT_FOUND)
         not_found(ex);
@@ -239,16 +233,14 @@ static void on_removing(struct registry_command *c)
     registry_command_free(c);
 }
 
+void admin_get_worker(struct exchange *ex, void *context)
+{
+    ask_about_id(ex, context, REGISTRY_GET);
+}
+
 void admin_remove_worker(struct exchange *ex, void *context)
 {
-    struct registry_command *c = command_new(ex, context, REGISTRY_REMOVE, on_removing);
-
-    if (!c)
-        return;
-    if (read_id(ex, c->id))
-        send_command(ex, c);
-    else
-        registry_command_free(c);
+    ask_about_id(ex, context, REGISTRY_REMOVE);
 }
 
 /* ---- GET /workers ---- */

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define HAVE_ASAN 1
 #elif defined(__has_feature)
@@ -29,6 +31,7 @@
 
 struct arena_block {
     _Alignas(ALIGN) struct arena_block *next;
+    size_t budgeted; /* bytes of the memory budget, of a large piece; else not set */
 };
 _Static_assert(sizeof(struct arena_block) % ALIGN == 0, "pieces are aligned to 16");
 
@@ -67,6 +70,17 @@ static void cache_give(struct arena_cache *c, struct arena_block *b)
     c->n++;
 }
 
+static void free_large(struct arena_block *b)
+{
+    while (b) {
+        struct arena_block *next = b->next;
+
+        budget_give(b->budgeted);
+        free(b);
+        b = next;
+    }
+}
+
 static void free_all(struct arena_block *b)
 {
     while (b) {
@@ -96,8 +110,8 @@ void arena_fini(struct arena *a)
         a->blocks = b->next;
         cache_give(a->cache, b);
     }
-    free_all(a->large);
-    arena_init(a, a->cache, a->max);
+    free_large(a->large);
+    *a = (struct arena){ .cache = a->cache, .max = a->max, .budgeted = a->budgeted };
 }
 
 static void *fail(struct arena *a)
@@ -108,10 +122,17 @@ static void *fail(struct arena *a)
 
 static void *alloc_large(struct arena *a, size_t n)
 {
-    struct arena_block *b = malloc(sizeof *b + n);
+    size_t budgeted = a->budgeted ? sizeof(struct arena_block) + n : 0;
+    struct arena_block *b;
 
-    if (!b)
+    if (!budget_take(budgeted))
         return fail(a);
+    b = malloc(sizeof *b + n);
+    if (!b) {
+        budget_give(budgeted);
+        return fail(a);
+    }
+    b->budgeted = budgeted;
     b->next = a->large;
     a->large = b;
     return room_of(b);

@@ -28,6 +28,8 @@ struct arena {
     char *at, *end;             /* free room of the newest block */
     size_t used;                /* bytes handed out, each piece rounded up to 16 */
     size_t max;                 /* bound of `used`; 0 = none */
+    bool
+        budgeted; /* set by the owner behind arena_init: `large` draws from the memory budget (base/budget.h); a refusal fails as no memory does */
     bool failed;
 };
 

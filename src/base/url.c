@@ -174,6 +174,8 @@ int url_check_worker(struct str url, struct err *err)
         return err_set(err, ERR_INVALID, "URL must have a valid host");
     if (url_parse(url, &parsed, &reason) < 0)
         return err_set(err, ERR_INVALID, "Invalid URL format: %s", reason.message);
+    if (str_find_char(url, '?') != STR_NPOS || str_find_char(url, '#') != STR_NPOS)
+        return err_set(err, ERR_INVALID, "Invalid URL format: a worker's URL has no query and no fragment");
     return 0;
 }
 

@@ -11,6 +11,7 @@
 static void print_banner(const struct launch_config *c)
 {
     bool ipv6 = str_find_char(c->host, ':') != STR_NPOS;
+    const char *backend = launch_backend_name(c->backend);
 
     if (!isatty(STDERR_FILENO))
         return;
@@ -19,8 +20,9 @@ static void print_banner(const struct launch_config *c)
             "   ___ __ _  __ _      smg\n"
             "  (_-</  ' \\/ _ `/     version    %s\n"
             " /___/_/_/_/\\_, /      listening  %s%.*s%s:%u\n"
-            "           /___/       policy     %s\n\n",
-            SMG_VERSION, ipv6 ? "[" : "", STR_FMT(c->host), ipv6 ? "]" : "", c->port, launch_policy_name(c->policy));
+            "           /___/       policy     %s%s%s\n\n",
+            SMG_VERSION, ipv6 ? "[" : "", STR_FMT(c->host), ipv6 ? "]" : "", c->port, launch_policy_name(c->policy),
+            *backend ? ", backend " : "", backend);
 }
 
 /* NUL-terminated in ARENA, NULL when unset. */

@@ -17,14 +17,16 @@ struct command {
 
 static const struct command COMMANDS[] = {
     { "launch", "start", cli_launch, &LAUNCH_TABLE, "run the gateway" },
-    { "mock-engine", NULL, cli_mock_engine, &MOCK_TABLE, "run simulated inference engines, to try the gateway and to plan capacity" },
+    { "mock-engine", NULL, cli_mock_engine, &MOCK_TABLE,
+      "run simulated inference engines, to try the gateway and to plan capacity" },
     { "bench", NULL, cli_bench, &BENCH_TABLE, "measure a gateway or an engine" },
 };
 
 int cli_print_report(const struct option_report *report)
 {
     for (size_t i = 0; i < report->n; i++)
-        fprintf(stderr, "smg: %s: %.*s\n", report->problems[i].kind == OPTION_NOTE ? "note" : "error", STR_FMT(report->problems[i].text));
+        fprintf(stderr, "smg: %s: %.*s\n", report->problems[i].kind == OPTION_NOTE ? "note" : "error",
+                STR_FMT(report->problems[i].text));
     if (report->more)
         fprintf(stderr, "smg: error: and %zu more\n", report->more);
     if (option_report_status(report) == 2)
@@ -64,7 +66,8 @@ int cli_fail(const struct err *err)
 static const struct command *find(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
-        if (str_eq(str_of(name), str_of(COMMANDS[i].name)) || (COMMANDS[i].alias && str_eq(str_of(name), str_of(COMMANDS[i].alias))))
+        if (str_eq(str_of(name), str_of(COMMANDS[i].name)) ||
+            (COMMANDS[i].alias && str_eq(str_of(name), str_of(COMMANDS[i].alias))))
             return &COMMANDS[i];
     return NULL;
 }
@@ -73,11 +76,16 @@ static int print_overview(void)
 {
     struct buf out = { 0 };
 
-    buf_printf(&out, "smg %s -- a model gateway between applications and LLM inference engines\n\nUsage: smg [COMMAND] [OPTIONS]\n\nCommands:\n", SMG_VERSION);
+    buf_printf(
+        &out,
+        "smg %s -- a model gateway between applications and LLM inference engines\n\nUsage: smg [COMMAND] [OPTIONS]\n\nCommands:\n",
+        SMG_VERSION);
     for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
         buf_printf(&out, "  %-12s %s\n", COMMANDS[i].name, COMMANDS[i].help);
     buf_printf(&out, "  %-12s %s\n", "help", "this page; `smg help COMMAND` for the options of one command");
-    buf_puts(&out, "\nWithout a command, smg runs `launch`. `smg --version` prints the version, `smg --version-verbose` how it was built.\n");
+    buf_puts(
+        &out,
+        "\nWithout a command, smg runs `launch`. `smg --version` prints the version, `smg --version-verbose` how it was built.\n");
     return print(&out);
 }
 

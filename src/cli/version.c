@@ -21,7 +21,8 @@ int version_print_verbose(void)
                    "Compiler:\n"
                    "  %s\n"
                    "  meson %s\n",
-                   SMG_VERSION, SMG_BUILD_TIME, SMG_BUILD_MODE, SMG_PLATFORM, SMG_GIT_BRANCH, SMG_GIT_COMMIT, SMG_GIT_STATUS, SMG_COMPILER, SMG_MESON);
+                   SMG_VERSION, SMG_BUILD_TIME, SMG_BUILD_MODE, SMG_PLATFORM, SMG_GIT_BRANCH, SMG_GIT_COMMIT, SMG_GIT_STATUS,
+                   SMG_COMPILER, SMG_MESON);
 
     return n < 0;
 }

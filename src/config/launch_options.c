@@ -281,7 +281,7 @@ static const struct option LAUNCH_OPTIONS[] = {
     /* ---- logs, metrics, traces ---- */
     { .name = "--log-level", .type = OPT_ENUM, .names = LOG_LEVEL_NAMES, AT(log_level), .def = "info", .value = "LEVEL",
       .group = "Logs, metrics and traces", .help = "least important lines that are written" },
-    { .name = "--log-filter", .type = OPT_STR, AT(log_filter), .env = { "RUST_LOG" }, .value = "FILTER",
+    { .name = "--log-filter", .type = OPT_STR, AT(log_filter), .env = { "SMG_LOG", "RUST_LOG" }, .value = "FILTER",
       .help = "levels per part, such as \"smg=debug,warn\"; takes the place of --log-level" },
     { .name = "--log-json", .type = OPT_FLAG, AT(log_json), .help = "one JSON object per line" },
     { .name = "--log-timestamps", .type = OPT_ENUM, .names = TIMESTAMP_NAMES, AT(log_timestamps), .def = "smg", .value = "FORM",

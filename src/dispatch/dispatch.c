@@ -28,7 +28,7 @@ struct dispatch {
     struct reply_sink *sink; /* borrowed until DONE */
     struct http_call call;
     enum dispatch_step step;
-    const struct worker *worker; /* reference; invariant 1 */
+    const struct worker *worker;                       /* reference; invariant 1 */
     const struct worker *tried[DISPATCH_ATTEMPTS_MAX]; /* references, to compare with */
     unsigned tried_n;
     struct str model; /* canonical, arena */
@@ -47,8 +47,8 @@ static bool try_another(struct dispatch *d, int status);
 
 static const struct http_call_ops CALL_OPS = { .on_head = on_head, .on_body = on_body, .on_batch = on_batch, .on_end = on_end };
 
-int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy *policy, const struct dispatcher_conf *conf,
-                   struct dispatcher **ret)
+int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy *policy,
+                   const struct dispatcher_conf *conf, struct dispatcher **ret)
 {
     struct dispatcher *d = calloc(1, sizeof(*d));
 
@@ -157,13 +157,15 @@ static int pick(struct dispatch *d, struct dispatch_failure *failure)
 
 void dispatch_out_of_memory(struct dispatch_failure *f)
 {
-    *f = (struct dispatch_failure){
-        .status = 503, .code = STR("out_of_memory"), .message = STR("The gateway is out of memory for this request"), .retry_after_s = 1, .cause = ERR_NOMEM
-    };
+    *f = (struct dispatch_failure){ .status = 503,
+                                    .code = STR("out_of_memory"),
+                                    .message = STR("The gateway is out of memory for this request"),
+                                    .retry_after_s = 1,
+                                    .cause = ERR_NOMEM };
 }
 
-int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request *request, struct reply_sink *sink, struct dispatch **ret,
-                   struct dispatch_failure *failure)
+int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request *request, struct reply_sink *sink,
+                   struct dispatch **ret, struct dispatch_failure *failure)
 {
     struct exchange *ex = request->ex;
     struct dispatch *d = arena_new(&ex->arena, struct dispatch);
@@ -180,6 +182,7 @@ int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request 
     r = pick(d, failure);
     ex->facts.model = d->model.p ? d->model : request->model;
     if (r < 0) {
+        dispatch_count_attempt(dispatcher, failure->status, failure->code); /* SMG's: the gateway's own answers count too */
         dispatch_count_failed(dispatcher, ex->facts.model, request->endpoint, failure->status);
         return r;
     }
@@ -262,25 +265,29 @@ static void describe(int status, struct dispatch_failure *f)
 {
     switch (status) {
     case ERR_TIMEOUT:
-        *f = (struct dispatch_failure){ .status = 504, .code = STR("call_upstream_timeout"), .message = STR("The worker did not answer in time") };
+        *f = (struct dispatch_failure){ .status = 504,
+                                        .code = STR("call_upstream_timeout"),
+                                        .message = STR("The worker did not answer in time") };
         break;
     case ERR_REFUSED:
     case ERR_UNREACHABLE:
     case ERR_RESOLVE:
-        *f = (struct dispatch_failure){
-            .status = 502, .code = STR("call_upstream_connection_failed"), .message = STR("No connection to a worker could be made")
-        };
+        *f = (struct dispatch_failure){ .status = 502,
+                                        .code = STR("call_upstream_connection_failed"),
+                                        .message = STR("No connection to a worker could be made") };
         break;
     case ERR_PROTOCOL:
-        *f = (struct dispatch_failure){ .status = 502, .code = STR("call_upstream_decode_error"), .message = STR("The worker's reply is not valid HTTP") };
+        *f = (struct dispatch_failure){ .status = 502,
+                                        .code = STR("call_upstream_decode_error"),
+                                        .message = STR("The worker's reply is not valid HTTP") };
         break;
     case ERR_NOMEM:
         dispatch_out_of_memory(f);
         break;
     default:
-        *f = (struct dispatch_failure){
-            .status = 502, .code = STR("call_upstream_request_failed"), .message = STR("The worker closed the connection before its reply was complete")
-        };
+        *f = (struct dispatch_failure){ .status = 502,
+                                        .code = STR("call_upstream_request_failed"),
+                                        .message = STR("The worker closed the connection before its reply was complete") };
     }
     f->cause = status;
 }
@@ -324,8 +331,8 @@ static bool try_another(struct dispatch *d, int status)
     if (d->tried_n == DISPATCH_ATTEMPTS_MAX || pick(d, &none) < 0)
         return false;
     dispatch_count_retry(d->dispatcher, d->request.endpoint);
-    log_info(TARGET, "trying another worker", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),
-             LF_CSTR("after", err_text(status)));
+    log_info(TARGET, "trying another worker", LF_STR("request_id", d->request.ex->request_id),
+             LF_STR("worker", d->worker->spec.url), LF_CSTR("after", err_text(status)));
     if (attempt(d) < 0)
         return false;
     return true;

@@ -32,8 +32,8 @@ struct dispatcher_conf {
 
 struct dispatcher; /* per loop */
 
-int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy *policy, const struct dispatcher_conf *conf,
-                   struct dispatcher **ret) _must_check_;
+int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy *policy,
+                   const struct dispatcher_conf *conf, struct dispatcher **ret) _must_check_;
 void dispatcher_free(struct dispatcher *d);
 
 /* The table of workers, good until the end of the turn. */
@@ -42,7 +42,7 @@ const struct worker_table *dispatcher_table(struct dispatcher *d);
 /* Why a request could not be carried out, ready for http_error(). Strings: static or the exchange's arena. */
 struct dispatch_failure {
     unsigned status;
-    struct str code;    /* SMG's: model_not_found, no_available_workers, call_upstream_connection_failed, call_upstream_timeout ... */
+    struct str code; /* SMG's: model_not_found, no_available_workers, call_upstream_connection_failed, call_upstream_timeout ... */
     struct str message;
     unsigned retry_after_s; /* 0 = none */
     int cause;              /* the negative err_code of the last attempt, or 0 */
@@ -63,7 +63,7 @@ struct reply_sink {
 
 struct dispatch_request {
     struct exchange *ex;
-    struct str model;     /* as the client wrote it; empty or "unknown" = any worker */
+    struct str model; /* as the client wrote it; empty or "unknown" = any worker */
     enum http_method method;
     struct str path;      /* on the worker */
     const char *endpoint; /* metric label, static */
@@ -77,9 +77,9 @@ struct dispatch_request {
 
 /* 0: the sink will be called (*RET is the handle for pause, resume, abort). Negative: nothing was started and *FAILURE says what to answer.
  * REQUEST is copied; SINK is borrowed until the end. */
-int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request *request, struct reply_sink *sink, struct dispatch **ret,
-                   struct dispatch_failure *failure) _must_check_;
+int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request *request, struct reply_sink *sink,
+                   struct dispatch **ret, struct dispatch_failure *failure) _must_check_;
 
-void dispatch_pause(struct dispatch *d);  /* the client is slow: stop reading upstream */
+void dispatch_pause(struct dispatch *d); /* the client is slow: stop reading upstream */
 void dispatch_resume(struct dispatch *d);
-void dispatch_abort(struct dispatch *d);  /* the client left: the upstream call is closed in this turn; no sink call follows */
+void dispatch_abort(struct dispatch *d); /* the client left: the upstream call is closed in this turn; no sink call follows */

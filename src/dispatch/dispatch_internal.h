@@ -29,7 +29,8 @@ void dispatch_out_of_memory(struct dispatch_failure *f);
 
 /* metrics.c; names and labels: spec operations 8.5 */
 void dispatch_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);
-void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us, uint64_t ttft_us);
+void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us,
+                             uint64_t ttft_us);
 void dispatch_count_failed(struct dispatcher *d, struct str model, const char *endpoint, unsigned status);
 void dispatch_count_selection(struct dispatcher *d, struct str model);
 void dispatch_count_attempt(struct dispatcher *d, unsigned status, struct str error_code);
@@ -39,5 +40,5 @@ void dispatch_count_retries_exhausted(struct dispatcher *d, const char *endpoint
 
 /* pick.c: a ready worker of MODEL's that was not tried, chosen by the policy and already counted (worker_load_begin), or NULL with *FAILURE.
  * *RET_MODEL: the canonical id, arena of the exchange. */
-const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *tried, unsigned tried_n,
-                                   struct str *ret_model, struct dispatch_failure *failure);
+const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *tried,
+                                   unsigned tried_n, struct str *ret_model, struct dispatch_failure *failure);

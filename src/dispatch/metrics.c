@@ -8,37 +8,42 @@
 
 #define ROUTER_LABELS "router_type", "backend_type", "connection_mode", "model", "endpoint"
 
-static const struct metric_family REQUESTS = {
-    .name = "smg_router_requests_total", .help = "Requests that a router accepted", .type = METRIC_COUNTER, .labels = { ROUTER_LABELS, "streaming" }
-};
-static const struct metric_family DURATION = {
-    .name = "smg_router_request_duration_seconds", .help = "Time from request to the last byte of a successful reply", .type = METRIC_HISTOGRAM,
-    .labels = { ROUTER_LABELS }
-};
-static const struct metric_family ERRORS = {
-    .name = "smg_router_request_errors_total", .help = "Requests that failed, by kind", .type = METRIC_COUNTER, .labels = { ROUTER_LABELS, "error_type" }
-};
-static const struct metric_family TTFT = {
-    .name = "smg_router_ttft_seconds", .help = "Time from request to the first byte of a streamed reply's body", .type = METRIC_HISTOGRAM,
-    .labels = { "router_type", "backend_type", "model", "endpoint" }
-};
-static const struct metric_family UPSTREAM = {
-    .name = "smg_router_upstream_responses_total", .help = "Attempts, by the status that ended them", .type = METRIC_COUNTER,
-    .labels = { "router_type", "status_code", "error_code" }
-};
-static const struct metric_family SELECTION = {
-    .name = "smg_worker_selection_total", .help = "Workers chosen", .type = METRIC_COUNTER, .labels = { "worker_type", "connection_mode", "model", "policy" }
-};
-static const struct metric_family WORKER_ERRORS = {
-    .name = "smg_worker_errors_total", .help = "5xx replies and transport failures of workers", .type = METRIC_COUNTER,
-    .labels = { "worker_type", "connection_mode", "error_type" }
-};
-static const struct metric_family RETRIES = {
-    .name = "smg_worker_retries_total", .help = "Further attempts on another worker", .type = METRIC_COUNTER, .labels = { "worker_type", "endpoint" }
-};
-static const struct metric_family EXHAUSTED = {
-    .name = "smg_worker_retries_exhausted_total", .help = "Requests whose last attempt failed", .type = METRIC_COUNTER, .labels = { "worker_type", "endpoint" }
-};
+static const struct metric_family REQUESTS = { .name = "smg_router_requests_total",
+                                               .help = "Requests that a router accepted",
+                                               .type = METRIC_COUNTER,
+                                               .labels = { ROUTER_LABELS, "streaming" } };
+static const struct metric_family DURATION = { .name = "smg_router_request_duration_seconds",
+                                               .help = "Time from request to the last byte of a successful reply",
+                                               .type = METRIC_HISTOGRAM,
+                                               .labels = { ROUTER_LABELS } };
+static const struct metric_family ERRORS = { .name = "smg_router_request_errors_total",
+                                             .help = "Requests that failed, by kind",
+                                             .type = METRIC_COUNTER,
+                                             .labels = { ROUTER_LABELS, "error_type" } };
+static const struct metric_family TTFT = { .name = "smg_router_ttft_seconds",
+                                           .help = "Time from request to the first byte of a streamed reply's body",
+                                           .type = METRIC_HISTOGRAM,
+                                           .labels = { "router_type", "backend_type", "model", "endpoint" } };
+static const struct metric_family UPSTREAM = { .name = "smg_router_upstream_responses_total",
+                                               .help = "Attempts, by the status that ended them",
+                                               .type = METRIC_COUNTER,
+                                               .labels = { "router_type", "status_code", "error_code" } };
+static const struct metric_family SELECTION = { .name = "smg_worker_selection_total",
+                                                .help = "Workers chosen",
+                                                .type = METRIC_COUNTER,
+                                                .labels = { "worker_type", "connection_mode", "model", "policy" } };
+static const struct metric_family WORKER_ERRORS = { .name = "smg_worker_errors_total",
+                                                    .help = "5xx replies and transport failures of workers",
+                                                    .type = METRIC_COUNTER,
+                                                    .labels = { "worker_type", "connection_mode", "error_type" } };
+static const struct metric_family RETRIES = { .name = "smg_worker_retries_total",
+                                              .help = "Further attempts on another worker",
+                                              .type = METRIC_COUNTER,
+                                              .labels = { "worker_type", "endpoint" } };
+static const struct metric_family EXHAUSTED = { .name = "smg_worker_retries_exhausted_total",
+                                                .help = "Requests whose last attempt failed",
+                                                .type = METRIC_COUNTER,
+                                                .labels = { "worker_type", "endpoint" } };
 
 /* From a status to SMG's error_type. */
 static struct str error_type(unsigned status)
@@ -80,7 +85,8 @@ void dispatch_count_request(struct dispatcher *d, struct str model, const char *
     metric_add(cells_of(d, model, endpoint, streaming)->requests, 1);
 }
 
-void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us, uint64_t ttft_us)
+void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us,
+                             uint64_t ttft_us)
 {
     struct route_cells *c = cells_of(d, model, endpoint, streaming);
 

@@ -62,8 +62,8 @@ static void none_available(struct dispatch_failure *f)
     };
 }
 
-const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *tried, unsigned tried_n,
-                                   struct str *ret_model, struct dispatch_failure *failure)
+const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *tried,
+                                   unsigned tried_n, struct str *ret_model, struct dispatch_failure *failure)
 {
     const struct worker_table *table = registry_table(d->registry, d->loop);
     struct str model = r->model.n ? r->model : STR("unknown");

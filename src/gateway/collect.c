@@ -17,14 +17,17 @@ static void collect_workers(struct prometheus_writer *w, const struct worker_tab
         prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1, worker_is_ready(t->workers[i]));
     prometheus_family(w, "smg_worker_requests_active", METRIC_GAUGE, "Requests in flight per worker");
     for (size_t i = 0; i < t->n; i++)
-        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1, (double)worker_load(t->workers[i]));
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)worker_load(t->workers[i]));
 }
 
 static void collect_pools(struct prometheus_writer *w, const struct worker_table *t)
 {
     prometheus_family(w, "smg_worker_pool_size", METRIC_GAUGE, "Registered workers per model");
     for (size_t i = 0; i < t->models_n; i++) {
-        struct prometheus_label labels[] = { { "worker_type", STR("regular") }, { "connection_mode", STR("http") }, { "model", t->models[i].id } };
+        struct prometheus_label labels[] = { { "worker_type", STR("regular") },
+                                             { "connection_mode", STR("http") },
+                                             { "model", t->models[i].id } };
 
         prometheus_sample(w, labels, ARRAY_LEN(labels), (double)t->models[i].n);
     }

@@ -65,7 +65,7 @@ struct gateway {
     struct gateway_thread *threads; /* owned */
     unsigned threads_n, idle_n, closed_n;
 
-    struct arena arena; /* owned: what the rooms' configurations point to */
+    struct arena arena;     /* owned: what the rooms' configurations point to */
     uv_signal_t signals[2]; /* SIGTERM, SIGINT */
     unsigned watching;      /* of signals[] */
     unsigned signals_n;     /* received */
@@ -92,6 +92,9 @@ void gateway_metrics(struct exchange *ex, void *context);   /* GET /metrics, con
 
 /* collect.c: gauges from live state, for /metrics; ARG: struct gateway */
 void gateway_collect(struct prometheus_writer *w, void *arg);
+
+/* forget.c; for registry_subscribe; ARG: struct gateway */
+void gateway_on_registry(enum registry_event e, const struct worker *w, void *arg);
 
 /* shutdown.c */
 int gateway_watch_signals(struct gateway *g, struct err *err) _must_check_;

@@ -41,7 +41,8 @@ static void on_signal(uv_signal_t *handle, int signum)
         log_stop();
         _exit(128 + signum);
     }
-    log_info(TARGET, signum == SIGINT ? "Received Ctrl+C, starting graceful shutdown" : "Received terminate signal, starting graceful shutdown");
+    log_info(TARGET, signum == SIGINT ? "Received Ctrl+C, starting graceful shutdown"
+                                      : "Received terminate signal, starting graceful shutdown");
     begin_settling(g);
 }
 

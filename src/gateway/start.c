@@ -14,12 +14,12 @@
 #include "base/log.h"
 #include "gateway/gateway_internal.h"
 
-#define TARGET         "smg::gateway"
-#define RECLAIM_MS     100 /* retired snapshots are looked at this often; they are small */
-#define LOG_FLUSH_MS   50
-#define CONNECT_MS     10000
-#define JOBS_MAX       1000
-#define CONTROL_INDEX  0
+#define TARGET        "smg::gateway"
+#define RECLAIM_MS    100 /* retired snapshots are looked at this often; they are small */
+#define LOG_FLUSH_MS  50
+#define CONNECT_MS    10000
+#define JOBS_MAX      1000
+#define CONTROL_INDEX 0
 
 /* Names resolve once at start, blocking: before any loop runs. */
 static int listen_address(struct str host, uint16_t port, const char *what, struct net_address *ret, struct err *err)
@@ -34,7 +34,9 @@ static int listen_address(struct str host, uint16_t port, const char *what, stru
     memcpy(name, host.p, host.n);
     name[host.n] = 0;
     if (getaddrinfo(name, NULL, &hints, &found) != 0 || !found)
-        return err_set(err, ERR_INVALID, "%s: \"%s\" is not an IP address and no name that resolves; write an address such as 0.0.0.0 or ::", what, name);
+        return err_set(err, ERR_INVALID,
+                       "%s: \"%s\" is not an IP address and no name that resolves; write an address such as 0.0.0.0 or ::", what,
+                       name);
     memcpy(&ret->ss, found->ai_addr, found->ai_addrlen);
     if (found->ai_family == AF_INET6)
         ((struct sockaddr_in6 *)&ret->ss)->sin6_port = htons(port);
@@ -70,7 +72,8 @@ static size_t memory_limit(const struct launch_config *c)
 
     if (c->memory_limit_bytes)
         return c->memory_limit_bytes;
-    if (file_read_u64("/sys/fs/cgroup/memory.max", &limit) == 0 || file_read_u64("/sys/fs/cgroup/memory/memory.limit_in_bytes", &limit) == 0)
+    if (file_read_u64("/sys/fs/cgroup/memory.max", &limit) == 0 ||
+        file_read_u64("/sys/fs/cgroup/memory/memory.limit_in_bytes", &limit) == 0)
         return limit > (1ull << 50) ? 0 : (size_t)(limit / 5 * 4);
     return 0;
 }
@@ -108,7 +111,7 @@ static void flush_thread_log(struct timer *t)
 
 /* ---- the control loop ---- */
 
-/* "alias=canonical" strings into the registry's pairs. */
+/* "alias=canonical" strings into the registry's pairs, without the blanks that the option's check allows. */
 static int split_aliases(const struct launch_config *c, struct arena *arena, struct str **ret)
 {
     struct str *pairs = arena_array(arena, c->model_aliases.n * 2 + 1, sizeof(*pairs));
@@ -116,7 +119,9 @@ static int split_aliases(const struct launch_config *c, struct arena *arena, str
     if (!pairs)
         return ERR_NOMEM;
     for (size_t i = 0; i < c->model_aliases.n; i++)
-        str_split(c->model_aliases.items[i], '=', &pairs[2 * i], &pairs[2 * i + 1]);
+        (void)str_split(c->model_aliases.items[i], '=', &pairs[2 * i], &pairs[2 * i + 1]); /* the option's check saw the "=" */
+    for (size_t i = 0; i < 2 * c->model_aliases.n; i++)
+        pairs[i] = str_trim(pairs[i]);
     *ret = pairs;
     return 0;
 }
@@ -146,12 +151,13 @@ static int make_registry(struct gateway *g, struct err *err)
     conf.aliases = pairs;
     if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
+    registry_subscribe(g->registry, gateway_on_registry, g);
     return 0;
 }
 
 /* A server of the control loop: metrics or probes. They have no filters (spec operations 13: no request id, CORS, metrics or log). */
-static int serve_on_control(struct gateway *g, const struct route *routes, size_t routes_n, const struct net_address *address, struct router **ret_router,
-                            struct http_server **ret, struct err *err)
+static int serve_on_control(struct gateway *g, const struct route *routes, size_t routes_n, const struct net_address *address,
+                            struct router **ret_router, struct http_server **ret, struct err *err)
 {
     struct http_server_conf conf = { .contexts = g->control_contexts, .max_body_bytes = 64 * 1024 };
     int r = router_new(routes, routes_n, ret_router, err);
@@ -201,7 +207,9 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
 {
     struct gateway_thread *t = &g->threads[index];
     const struct launch_config *c = g->config;
-    struct dispatcher_conf dispatch = { .connect_ms = CONNECT_MS, .head_ms = c->request_timeout_s * 1000, .idle_ms = c->request_timeout_s * 1000 };
+    struct dispatcher_conf dispatch = { .connect_ms = CONNECT_MS,
+                                        .head_ms = c->request_timeout_s * 1000,
+                                        .idle_ms = c->request_timeout_s * 1000 };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,
@@ -297,7 +305,8 @@ static int make_shared(struct gateway *g, struct err *err)
     r = policy_new(ops, &g->policy, err);
     if (r < 0)
         return r;
-    if (c->prometheus_duration_buckets.n && metrics_set_duration_bounds(c->prometheus_duration_buckets.items, c->prometheus_duration_buckets.n) < 0)
+    if (c->prometheus_duration_buckets.n &&
+        metrics_set_duration_bounds(c->prometheus_duration_buckets.items, c->prometheus_duration_buckets.n) < 0)
         return err_set(err, ERR_INVALID, "--prometheus-duration-buckets: at most %d buckets", METRIC_BUCKETS_MAX);
     return router_new(GATEWAY_ROUTES, GATEWAY_ROUTES_N, &g->router, err);
 }

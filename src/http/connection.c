@@ -194,9 +194,10 @@ static bool take_head(struct http_connection *c)
     if (n == 0 && c->rest.n <= H1_HEAD_MAX)
         return false;
     if (n == 0 || n > H1_HEAD_MAX) {
-        bool has_line = memchr(c->rest.p, '\n', H1_HEAD_MAX) != NULL;
+        struct h1_error error;
 
-        refuse(c, NULL, has_line ? 431 : 414, has_line ? "The header fields are too large" : "The request line is too long");
+        h1_head_overflow(c->rest.p, H1_HEAD_MAX, &error);
+        refuse(c, NULL, error.status, error.message);
         return true;
     }
     begin(c, str_first(c->rest, n));

@@ -15,44 +15,44 @@ struct str http_method_text(enum http_method m);
 enum http_method http_method_of(struct str token); /* case-sensitive, RFC 9110 9.1 */
 
 /* The fields that somebody of ours looks for. The codec recognises them once; everybody else compares numbers. */
-#define HTTP_FIELD_LIST(X)                                                                                                         \
-    X(HF_ACCEPT, "accept")                                                                                                         \
-    X(HF_ACCEPT_ENCODING, "accept-encoding")                                                                                       \
-    X(HF_ACRH, "access-control-request-headers")                                                                                   \
-    X(HF_ACRM, "access-control-request-method")                                                                                    \
-    X(HF_ALLOW, "allow")                                                                                                           \
-    X(HF_AUTHORIZATION, "authorization")                                                                                           \
-    X(HF_CONNECTION, "connection")                                                                                                 \
-    X(HF_CONTENT_ENCODING, "content-encoding")                                                                                     \
-    X(HF_CONTENT_LENGTH, "content-length")                                                                                         \
-    X(HF_CONTENT_TYPE, "content-type")                                                                                             \
-    X(HF_COOKIE, "cookie")                                                                                                         \
-    X(HF_DATE, "date")                                                                                                             \
-    X(HF_EXPECT, "expect")                                                                                                         \
-    X(HF_HOST, "host")                                                                                                             \
-    X(HF_KEEP_ALIVE, "keep-alive")                                                                                                 \
-    X(HF_LOCATION, "location")                                                                                                     \
-    X(HF_ORIGIN, "origin")                                                                                                         \
-    X(HF_PROXY_AUTHENTICATE, "proxy-authenticate")                                                                                 \
-    X(HF_PROXY_AUTHORIZATION, "proxy-authorization")                                                                               \
-    X(HF_PROXY_CONNECTION, "proxy-connection")                                                                                     \
-    X(HF_REQUEST_ID, "request-id")                                                                                                 \
-    X(HF_RETRY_AFTER, "retry-after")                                                                                               \
-    X(HF_SERVER, "server")                                                                                                         \
-    X(HF_TE, "te")                                                                                                                 \
-    X(HF_TRACEPARENT, "traceparent")                                                                                               \
-    X(HF_TRACESTATE, "tracestate")                                                                                                 \
-    X(HF_TRAILER, "trailer")                                                                                                       \
-    X(HF_TRAILERS, "trailers")                                                                                                     \
-    X(HF_TRANSFER_ENCODING, "transfer-encoding")                                                                                   \
-    X(HF_UPGRADE, "upgrade")                                                                                                       \
-    X(HF_VARY, "vary")                                                                                                             \
-    X(HF_WWW_AUTHENTICATE, "www-authenticate")                                                                                     \
-    X(HF_X_API_KEY, "x-api-key")                                                                                                   \
-    X(HF_X_CORRELATION_ID, "x-correlation-id")                                                                                     \
-    X(HF_X_REQUEST_ID, "x-request-id")                                                                                             \
-    X(HF_X_SMG_ERROR_CODE, "x-smg-error-code")                                                                                     \
-    X(HF_X_SMG_ROUTING_KEY, "x-smg-routing-key")                                                                                   \
+#define HTTP_FIELD_LIST(X)                           \
+    X(HF_ACCEPT, "accept")                           \
+    X(HF_ACCEPT_ENCODING, "accept-encoding")         \
+    X(HF_ACRH, "access-control-request-headers")     \
+    X(HF_ACRM, "access-control-request-method")      \
+    X(HF_ALLOW, "allow")                             \
+    X(HF_AUTHORIZATION, "authorization")             \
+    X(HF_CONNECTION, "connection")                   \
+    X(HF_CONTENT_ENCODING, "content-encoding")       \
+    X(HF_CONTENT_LENGTH, "content-length")           \
+    X(HF_CONTENT_TYPE, "content-type")               \
+    X(HF_COOKIE, "cookie")                           \
+    X(HF_DATE, "date")                               \
+    X(HF_EXPECT, "expect")                           \
+    X(HF_HOST, "host")                               \
+    X(HF_KEEP_ALIVE, "keep-alive")                   \
+    X(HF_LOCATION, "location")                       \
+    X(HF_ORIGIN, "origin")                           \
+    X(HF_PROXY_AUTHENTICATE, "proxy-authenticate")   \
+    X(HF_PROXY_AUTHORIZATION, "proxy-authorization") \
+    X(HF_PROXY_CONNECTION, "proxy-connection")       \
+    X(HF_REQUEST_ID, "request-id")                   \
+    X(HF_RETRY_AFTER, "retry-after")                 \
+    X(HF_SERVER, "server")                           \
+    X(HF_TE, "te")                                   \
+    X(HF_TRACEPARENT, "traceparent")                 \
+    X(HF_TRACESTATE, "tracestate")                   \
+    X(HF_TRAILER, "trailer")                         \
+    X(HF_TRAILERS, "trailers")                       \
+    X(HF_TRANSFER_ENCODING, "transfer-encoding")     \
+    X(HF_UPGRADE, "upgrade")                         \
+    X(HF_VARY, "vary")                               \
+    X(HF_WWW_AUTHENTICATE, "www-authenticate")       \
+    X(HF_X_API_KEY, "x-api-key")                     \
+    X(HF_X_CORRELATION_ID, "x-correlation-id")       \
+    X(HF_X_REQUEST_ID, "x-request-id")               \
+    X(HF_X_SMG_ERROR_CODE, "x-smg-error-code")       \
+    X(HF_X_SMG_ROUTING_KEY, "x-smg-routing-key")     \
     X(HF_X_TRACE_ID, "x-trace-id")
 
 enum http_field_id {
@@ -115,7 +115,7 @@ struct http_head {
     unsigned status; /* 100..999 */
     struct str reason;
     /* both */
-    unsigned minor; /* HTTP/1.minor: 0 or 1 */
+    unsigned minor;  /* HTTP/1.minor: 0 or 1 */
     bool keep_alive; /* what version and Connection field say */
     enum http_body_kind body;
     uint64_t length; /* HTTP_BODY_LENGTH */

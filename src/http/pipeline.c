@@ -80,6 +80,7 @@ struct exchange *exchange_new(struct http_connection *c)
     list_init(&ex->link);
     /* Eight times the body is what the JSON tape of the densest text costs; the rest is for everything else. */
     arena_init(&ex->arena, &s->loop->arena_cache, (size_t)s->conf.max_body_bytes * 8 + ((size_t)16 << 20));
+    ex->arena.budgeted = true;
     c->ex = ex;
     c->served = true;
     s->stats.exchanges++;
@@ -101,6 +102,7 @@ static void *context_of(const struct exchange *ex, unsigned index)
 
 void exchange_no_memory(struct exchange *ex)
 {
+    exchange_add(ex, HF_RETRY_AFTER, STR("1")); /* not http_error_retry_after: the arena may be what is full */
     http_error(ex, 503, STR("out_of_memory"), STR("The gateway is out of memory; try again later"));
 }
 

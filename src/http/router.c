@@ -279,8 +279,8 @@ enum filter_verdict expect_check_on_head(struct exchange *ex, void *context)
     if (ex->req.expect_continue || ex->req.minor == 0)
         return FILTER_GO_ON;
     expect = http_find(&ex->req.fields, HF_EXPECT);
-    if (!expect)
-        return FILTER_GO_ON;
+    if (!expect || str_eq_nocase(expect->value, STR("100-continue")))
+        return FILTER_GO_ON; /* without a body there is nothing to continue with */
     http_error(ex, 417, STR("expectation_failed"), STR("The only expectation that can be met is \"Expect: 100-continue\""));
     return FILTER_ANSWERED;
 }

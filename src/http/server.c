@@ -313,8 +313,3 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *re
 {
     *ret = s->stats;
 }
-
-struct loop *http_server_loop(const struct http_server *s)
-{
-    return s->loop;
-}

@@ -61,4 +61,3 @@ void http_server_close(struct http_server *s);
 void http_server_free(struct http_server *s); /* after close; at the end of a later turn */
 
 void http_server_stats(const struct http_server *s, struct http_server_stats *ret);
-struct loop *http_server_loop(const struct http_server *s);

@@ -53,7 +53,7 @@ struct http_connection {
     struct list link;      /* server.connections; server.free_connections */
     struct exchange *ex;   /* the running one, or NULL */
     enum conn_read read;   /* written only by conn_enter() */
-    bool processing;       /* conn_process is on the stack */
+    bool processing;       /* process() is on the stack */
     bool lost;             /* a write failed: ends at the end of the turn */
     bool progress;         /* bytes of a body came since the deadline was armed */
     bool served;           /* carried a request before */

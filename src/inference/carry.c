@@ -42,8 +42,8 @@ static int prepare_body(struct dispatch_request *r, enum upstream_dialect dialec
     struct buf spliced = { 0 };
 
     (void)dialect; /* one dialect so far */
-    if (!request->model.n || !canonical_model.n || str_eq(request->model, canonical_model) || str_eq(canonical_model, STR("unknown")) ||
-        str_eq(request->model, STR("unknown"))) {
+    if (!request->model.n || !canonical_model.n || str_eq(request->model, canonical_model) ||
+        str_eq(canonical_model, STR("unknown")) || str_eq(request->model, STR("unknown"))) {
         *ret_body = r->ex->body;
         return 0;
     }

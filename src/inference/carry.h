@@ -8,7 +8,8 @@ struct carry_plan {
     enum api_kind kind;
     struct str path;      /* on the worker */
     const char *endpoint; /* metric label */
-    struct reply_sink *(*sink)(struct exchange *ex, struct inference *inf, const struct api_request *request); /* arena; NULL = no memory */
+    struct reply_sink *(*sink)(struct exchange *ex, struct inference *inf,
+                               const struct api_request *request); /* arena; NULL = no memory */
 };
 
 /* Checks content type and body by PLAN->kind, starts the dispatch, ties sink, dispatch and exchange together. Replies on every failure. */
@@ -23,7 +24,7 @@ void carry_get(struct exchange *ex, struct inference *inf, struct str path);
 struct exchange_sink {
     struct reply_sink sink;
     struct exchange *ex;
-    struct dispatch *dispatch; /* set when dispatch_start succeeded; NULL after the end */
+    struct dispatch *dispatch;                /* set when dispatch_start succeeded; NULL after the end */
     void (*dropped)(struct exchange_sink *s); /* optional: frees what the sink holds when the client leaves */
 };
 

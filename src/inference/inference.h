@@ -28,4 +28,5 @@ void inference_responses(struct exchange *ex, void *context);   /* POST /v1/resp
 void inference_rerank(struct exchange *ex, void *context);      /* POST /rerank */
 void inference_v1_rerank(struct exchange *ex, void *context);   /* POST /v1/rerank */
 void inference_models(struct exchange *ex, void *context);      /* GET /v1/models */
-void inference_info(struct exchange *ex, void *context);        /* GET /health_generate, /get_server_info, /get_model_info: asked of a ready worker */
+void inference_info(struct exchange *ex,
+                    void *context); /* GET /health_generate, /get_server_info, /get_model_info: asked of a ready worker */

@@ -186,7 +186,6 @@ struct rerank_sink {
     struct str content_type; /* arena */
     struct buf body;         /* owned; freed by rerank_done() on every way out */
     size_t budgeted;         /* bytes of the memory budget that the body holds */
-    bool too_large;
 };
 
 static struct rerank_sink *rerank_of(struct reply_sink *sink)
@@ -210,18 +209,26 @@ static void rerank_head(struct reply_sink *sink, const struct http_head *head)
     s->content_type = arena_str(&s->base.ex->arena, http_value(&head->fields, HF_CONTENT_TYPE));
 }
 
+/* The worker is let go at once: the rest, which may never end, is of no use. */
+static void rerank_refuse(struct rerank_sink *s)
+{
+    dispatch_abort(s->base.dispatch);
+    rerank_done(s);
+    http_error(s->base.ex, 502, STR("read_response_body_failed"), STR("The worker's reply is larger than the gateway can hold"));
+}
+
 static void rerank_part(struct reply_sink *sink, struct str part)
 {
     struct rerank_sink *s = rerank_of(sink);
 
-    if (s->too_large)
-        return;
     if (s->body.n + part.n > WHOLE_BODY_MAX || !budget_take(part.n)) {
-        s->too_large = true;
+        rerank_refuse(s);
         return;
     }
     s->budgeted += part.n;
     buf_put(&s->body, part);
+    if (s->body.failed)
+        rerank_refuse(s);
 }
 
 static void rerank_reshape(struct rerank_sink *s)
@@ -242,10 +249,7 @@ static void rerank_end(struct reply_sink *sink)
     struct rerank_sink *s = rerank_of(sink);
     struct buf body = s->body;
 
-    if (s->too_large || body.failed)
-        http_error(s->base.ex, 502, STR("read_response_body_failed"),
-                   STR("The worker's reply is larger than the gateway can hold"));
-    else if (s->status >= 200 && s->status <= 299)
+    if (s->status >= 200 && s->status <= 299)
         rerank_reshape(s);
     else
         exchange_reply(s->base.ex, s->status, s->content_type.n ? s->content_type : TYPE_JSON, buf_str(&body));

@@ -3,8 +3,6 @@
 
 #include "mock/text.h"
 
-#include "mock/text.h"
-
 /* A prompt being read. */
 struct reader {
     struct ask_prompt *prompt;

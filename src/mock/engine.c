@@ -6,6 +6,7 @@
 #include "mock/engine.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -281,6 +282,18 @@ void engine_error(struct mock_engine *e, struct exchange *ex, unsigned status, c
     json_begin(&w, &e->out);
     write_error(e, &w, status, message);
     exchange_reply(ex, status, TYPE_JSON, e->out.failed ? STR_NONE : buf_str(&e->out));
+}
+
+void engine_fail(struct mock_engine *e, struct exchange *ex, const struct mock_request_faults *f)
+{
+    char seconds[16];
+
+    ENGINE_COUNT(e, failed, 1);
+    if (f->retry_after_s) {
+        (void)snprintf(seconds, sizeof(seconds), "%u", f->retry_after_s);
+        exchange_add(ex, HF_RETRY_AFTER, arena_str(&ex->arena, str_of(seconds)));
+    }
+    engine_error(e, ex, f->status, "this failure was asked for (mock fault)");
 }
 
 void engine_reply_out(struct mock_engine *e, struct exchange *ex, struct str content_type)

@@ -88,6 +88,9 @@ int engine_submit(struct mock_engine *e, struct model_request *r) _must_check_;
 /* An error as the simulated engine words it: SGLang's flat form, OpenAI's, or Anthropic's on /v1/messages. */
 void engine_error(struct mock_engine *e, struct exchange *ex, unsigned status, const char *message);
 
+/* The failure that a fault asked for (F->status is set): counted, and answered with its status and Retry-After. */
+void engine_fail(struct mock_engine *e, struct exchange *ex, const struct mock_request_faults *f);
+
 /* e->out as a JSON reply with status 200, or 503 when memory was out. */
 void engine_reply_out(struct mock_engine *e, struct exchange *ex, struct str content_type);
 

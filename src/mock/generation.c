@@ -149,6 +149,7 @@ void generation_begin(struct exchange *ex, struct mock_engine *e, const struct d
 
     ENGINE_COUNT(e, requests, 1);
     if (!g) {
+        ENGINE_COUNT(e, failed, 1);
         engine_error(e, ex, 503, "out of memory");
         return;
     }
@@ -163,6 +164,7 @@ void generation_begin(struct exchange *ex, struct mock_engine *e, const struct d
         return;
     }
     if (!choose_texts(g)) {
+        ENGINE_COUNT(e, failed, 1);
         engine_error(e, ex, 503, "out of memory");
         return;
     }
@@ -193,16 +195,8 @@ static void on_delay_over(struct due *d)
 
 static void fail(struct generation *g)
 {
-    struct exchange *ex = g->ex;
-    char seconds[16];
-
     enter(g, GEN_DONE);
-    ENGINE_COUNT(g->engine, failed, 1);
-    if (g->faults.retry_after_s) {
-        (void)snprintf(seconds, sizeof(seconds), "%u", g->faults.retry_after_s);
-        exchange_add(ex, HF_RETRY_AFTER, arena_str(&ex->arena, str_of(seconds)));
-    }
-    engine_error(g->engine, ex, g->faults.status, "this failure was asked for (mock fault)");
+    engine_fail(g->engine, g->ex, &g->faults);
 }
 
 static void start(struct generation *g)
@@ -427,7 +421,10 @@ static void reply_whole(struct generation *g)
     buf_clear(&e->out);
     g->dialect->whole(g, &e->out);
     enter(g, GEN_DONE);
-    ENGINE_COUNT(e, finished, 1);
+    if (faults.cut_after > 0 || faults.wrong_length)
+        ENGINE_COUNT(e, failed, 1);
+    else
+        ENGINE_COUNT(e, finished, 1);
     if (faults.cut_after > 0)
         reply_half(ex, buf_str(&e->out));
     else if (faults.wrong_length)

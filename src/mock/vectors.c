@@ -1,7 +1,7 @@
 /* vectors.c -- embeddings, rerank and classification: numbers by seed and text, answered at once
  *
  * An embedding is VECTOR_DIMENSIONS (or `dimensions`) numbers on the unit sphere; equal texts have equal vectors. A rerank score is in 0..1, the best first, as
- * engines sort. The faults that apply are the failure status and the engine's fail rate.
+ * engines sort. The faults that apply are the failure status and the engine's fail rate; a header that asks for another is refused.
  */
 #include <math.h>
 #include <stdio.h>
@@ -19,11 +19,32 @@ struct input {
     uint64_t tokens;
 };
 
+static void refuse(struct mock_engine *e, struct exchange *ex, unsigned status, const char *message)
+{
+    ENGINE_COUNT(e, failed, 1);
+    engine_error(e, ex, status, message);
+}
+
+static void finish(struct mock_engine *e, struct exchange *ex)
+{
+    ENGINE_COUNT(e, finished, 1);
+    engine_reply_out(e, ex, TYPE_JSON);
+}
+
+static int read_faults(struct str header, struct mock_request_faults *f, struct err *err)
+{
+    int r = faults_read_header(header, f, err);
+
+    if (r == 0 && (f->delay_ms || f->stall_after >= 0 || f->cut_after >= 0 || f->wrong_length))
+        return err_set(err, ERR_INVALID, "x-mock-fault: this endpoint knows status and retry-after only");
+    return r;
+}
+
 /* Begins such a request: its body parsed, its faults applied. False: answered already. */
 static bool begin(struct mock_engine *e, struct exchange *ex, struct json_doc *doc)
 {
     const struct mock_faults *f = engine_faults(e);
-    struct mock_request_faults faults = { 0 };
+    struct mock_request_faults faults = { .stall_after = -1, .cut_after = -1 };
     const struct http_field *header = http_find_name(&ex->req.fields, STR("x-mock-fault"));
     struct err err = { 0 };
 
@@ -31,14 +52,12 @@ static bool begin(struct mock_engine *e, struct exchange *ex, struct json_doc *d
     if (f->fail_rate > 0 && random_unit(&e->random) < f->fail_rate)
         faults.status = f->fail_status;
     if (json_parse(ex->body, &ex->arena, doc, /* ret_error= */ NULL) < 0 || !json_is(json_root(doc), JSON_OBJECT)) {
-        engine_error(e, ex, 400, "the body is not a JSON object");
-    } else if (header && faults_read_header(header->value, &faults, &err) < 0) {
-        engine_error(e, ex, 400, err.message);
+        refuse(e, ex, 400, "the body is not a JSON object");
+    } else if (header && read_faults(header->value, &faults, &err) < 0) {
+        refuse(e, ex, 400, err.message);
     } else if (faults.status) {
-        ENGINE_COUNT(e, failed, 1);
-        engine_error(e, ex, faults.status, "this failure was asked for (mock fault)");
+        engine_fail(e, ex, &faults);
     } else {
-        ENGINE_COUNT(e, finished, 1);
         return true;
     }
     return false;
@@ -61,12 +80,12 @@ static size_t read_inputs(struct mock_engine *e, struct exchange *ex, struct jso
     struct input *inputs;
 
     if ((!json_is(v, JSON_STRING) && !json_is(v, JSON_ARRAY)) || n == 0 || n > INPUTS_MAX) {
-        engine_error(e, ex, 400, "input: expected a text, 1 to 2048 texts, or token ids");
+        refuse(e, ex, 400, "input: expected a text, 1 to 2048 texts, or token ids");
         return 0;
     }
     inputs = arena_array(&ex->arena, n, sizeof(*inputs));
     if (!inputs) {
-        engine_error(e, ex, 503, "out of memory");
+        refuse(e, ex, 503, "out of memory");
         return 0;
     }
     if (!several)
@@ -161,7 +180,7 @@ void mock_embeddings(struct exchange *ex, void *context)
     root = json_root(&doc);
     if (!json_is_null(json_get(root, STR("dimensions"))) &&
         (json_to_u64(json_get(root, STR("dimensions")), &dimensions) < 0 || dimensions == 0 || dimensions > DIMENSIONS_MAX)) {
-        engine_error(e, ex, 400, "dimensions: expected 1 to 4096");
+        refuse(e, ex, 400, "dimensions: expected 1 to 4096");
         return;
     }
     n = read_inputs(e, ex, json_get(root, STR("input")), &inputs);
@@ -169,7 +188,7 @@ void mock_embeddings(struct exchange *ex, void *context)
         return;
     v = arena_array(&ex->arena, dimensions, sizeof(*v));
     if (!v) {
-        engine_error(e, ex, 503, "out of memory");
+        refuse(e, ex, 503, "out of memory");
         return;
     }
     base64 = json_str_eq(json_get(root, STR("encoding_format")), STR("base64"));
@@ -194,7 +213,7 @@ void mock_embeddings(struct exchange *ex, void *context)
     put_model(e, root, &w);
     put_usage(&w, inputs, n);
     json_end(&w);
-    engine_reply_out(e, ex, TYPE_JSON);
+    finish(e, ex);
 }
 
 struct ranked {
@@ -228,12 +247,12 @@ void mock_rerank(struct exchange *ex, void *context)
     documents = json_get(json_root(&doc), STR("documents"));
     n = json_count(documents);
     if (!json_is(query, JSON_STRING) || !json_is(documents, JSON_ARRAY) || n == 0 || n > INPUTS_MAX) {
-        engine_error(e, ex, 400, "expected a query and 1 to 2048 documents");
+        refuse(e, ex, 400, "expected a query and 1 to 2048 documents");
         return;
     }
     ranked = arena_array(&ex->arena, n, sizeof(*ranked));
     if (!ranked) {
-        engine_error(e, ex, 503, "out of memory");
+        refuse(e, ex, 503, "out of memory");
         return;
     }
     it = json_iter(documents);
@@ -254,7 +273,7 @@ void mock_rerank(struct exchange *ex, void *context)
         json_end(&w);
     }
     json_end(&w);
-    engine_reply_out(e, ex, TYPE_JSON);
+    finish(e, ex);
 }
 
 void mock_classify(struct exchange *ex, void *context)
@@ -294,5 +313,5 @@ void mock_classify(struct exchange *ex, void *context)
     json_end(&w);
     put_usage(&w, inputs, n);
     json_end(&w);
-    engine_reply_out(e, ex, TYPE_JSON);
+    finish(e, ex);
 }

@@ -30,6 +30,10 @@
 #define ACCEPTS_PER_TURN 64 /* then the connections that are open already get their turn */
 #define DRAIN_TRIES      50 /* of LISTENER_PAUSE_MS: 5 s without a file descriptor */
 
+static const struct metric_family PAUSES = { .name = "smg_listener_pauses_total",
+                                             .help = "Times that accepting stopped for want of file descriptors or memory",
+                                             .type = METRIC_COUNTER };
+
 static void on_readable(uv_poll_t *handle, int status, int events);
 static void pause_accepting(struct listener *l, int error);
 static void on_retry(struct timer *t);
@@ -223,6 +227,7 @@ static void pause_accepting(struct listener *l, int error)
     uint64_t now_us = loop_now_us(l->loop);
 
     l->paused_n++;
+    metric_add(metric_cell(l->loop->metrics, &PAUSES, NULL), 1);
     if (l->logged_us == 0 || now_us - l->logged_us >= 1000000) {
         char text[64];
         size_t n = net_address_text(&l->address, text);

@@ -15,7 +15,7 @@
  * cost it a malloc), either of the caller's memory or of `sending`; libuv keeps pointers, so bytes that come meanwhile are gathered in `pending`, and
  * the two change places when a write is done.
  * A failed write of ours is reported by on_end: by the reading side when there is one, for the peer may have sent a last answer before it hung
- * up (413 in the middle of an upload); else from the end of the turn.
+ * up (413 in the middle of an upload); else from the end of the turn. Behind a FIN, which on_end told already, the failure of what was pending is an on_drain.
  * Reading. One callback per stream and turn, so that a fast sender cannot keep the others waiting: a second read in one turn gets no
  * buffer, and the poll, which is level-triggered, comes back to it. libuv takes a reset behind the last bytes for a FIN when it can (it saves a read):
  * SO_ERROR tells them apart.
@@ -29,6 +29,8 @@
 
 #include "base/budget.h"
 #include "net/stream_internal.h"
+
+#define KEEP_BYTES 4096 /* of copies' memory that a stream keeps when all of it is sent */
 
 static void on_connected(uv_connect_t *req, int status);
 static void on_deadline(struct timer *t);
@@ -161,11 +163,11 @@ static void on_report(struct deferred *d)
     report_end(s, s->report_status);
 }
 
-static void give_back_budget(struct stream *s)
+static void give_back_budget(struct stream *s, size_t bytes)
 {
-    if (s->budgeted)
-        budget_give(s->budgeted);
-    s->budgeted = 0;
+    if (bytes)
+        budget_give(bytes);
+    s->budgeted -= bytes;
 }
 
 static enum stream_write write_failed(struct stream *s, int code)
@@ -367,6 +369,26 @@ static void send_fin(struct stream *s)
     (void)shutdown(fd_of(s), SHUT_WR); /* fails when the peer reset: reading or TCP_INFO tells */
 }
 
+/* Nothing is pending any more. A stream that met a slow peer once must not keep the memory, which nobody counts from here on. */
+static void drained(struct stream *s)
+{
+    if (s->sending.cap + s->pending.cap > KEEP_BYTES) {
+        buf_fini(&s->sending);
+        buf_fini(&s->pending);
+    }
+    if (s->shut)
+        send_fin(s);
+    if (s->ops->on_drain)
+        s->ops->on_drain(s);
+}
+
+/* After a FIN on_end was called already: on_drain tells that the write is over. */
+static void pending_write_failed(struct stream *s)
+{
+    if (s->end_reported && s->ops->on_drain)
+        s->ops->on_drain(s);
+}
+
 static void on_written(uv_write_t *req, int status)
 {
     struct stream *s = CONTAINER_OF(req, struct stream, write);
@@ -380,22 +402,21 @@ static void on_written(uv_write_t *req, int status)
         return; /* on_end has told the owner */
     if (status < 0) {
         (void)write_failed(s, code_of(status)); /* always STREAM_FAILED */
+        pending_write_failed(s);
         return;
     }
     s->bytes_out += s->in_flight;
+    give_back_budget(s, s->sending.n); /* 0 when the write was of borrowed memory */
     buf_clear(&s->sending);
     if (s->pending.n) {
         done = s->sending;
         s->sending = s->pending;
         s->pending = done;
-        (void)send_copies(s); /* a failure is reported by on_end */
+        if (send_copies(s) == STREAM_FAILED)
+            pending_write_failed(s);
         return;
     }
-    give_back_budget(s);
-    if (s->shut)
-        send_fin(s);
-    if (s->ops->on_drain)
-        s->ops->on_drain(s);
+    drained(s);
 }
 
 void stream_shutdown(struct stream *s)
@@ -439,7 +460,7 @@ static void on_closed(uv_handle_t *handle)
 {
     struct stream *s = (struct stream *)handle;
 
-    give_back_budget(s);
+    give_back_budget(s, s->budgeted);
     buf_fini(&s->sending);
     buf_fini(&s->pending);
     loop_spare_put(&s->loop->streams, s);

@@ -27,7 +27,7 @@ struct stream_ops {
     void (*on_connect)(struct stream *s, int status);
     /* N >= 1 bytes at DATA, writable scratch, good until return. */
     void (*on_read)(struct stream *s, char *data, size_t n);
-    /* The pending write went out; the owner may write again. */
+    /* The pending write went out; the owner may write again. After on_end(0) also when it failed: then the next write does, too. */
     void (*on_drain)(struct stream *s);
     /* The peer's end: 0 = FIN, else ERR_RESET, ERR_TIMEOUT, ERR_IO, and ERR_NOMEM or ERR_LIMIT after a failed write of our own.
      * No on_read after it. Writing may still work after a FIN. */

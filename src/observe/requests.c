@@ -4,24 +4,27 @@
 
 #include "base/log.h"
 
-static const struct metric_family REQUESTS = {
-    .name = "smg_http_requests_total", .help = "HTTP requests by method and path", .type = METRIC_COUNTER, .labels = { "method", "path" }
-};
-static const struct metric_family DURATION = {
-    .name = "smg_http_request_duration_seconds", .help = "Time from the request's head to the last byte of its reply", .type = METRIC_HISTOGRAM,
-    .labels = { "method", "path" }
-};
-static const struct metric_family RESPONSES = {
-    .name = "smg_http_responses_total", .help = "HTTP replies by path, status and error code", .type = METRIC_COUNTER,
-    .labels = { "path", "status_code", "error_code" }
-};
-static const struct metric_family IN_FLIGHT = {
-    .name = "smg_http_connections_active", .help = "Requests in flight, until the last byte of their replies", .type = METRIC_GAUGE, .labels = { NULL }
-};
+static const struct metric_family REQUESTS = { .name = "smg_http_requests_total",
+                                               .help = "HTTP requests by method and path",
+                                               .type = METRIC_COUNTER,
+                                               .labels = { "method", "path" } };
+static const struct metric_family DURATION = { .name = "smg_http_request_duration_seconds",
+                                               .help = "Time from the request's head to the last byte of its reply",
+                                               .type = METRIC_HISTOGRAM,
+                                               .labels = { "method", "path" } };
+static const struct metric_family RESPONSES = { .name = "smg_http_responses_total",
+                                                .help = "HTTP replies by path, status and error code",
+                                                .type = METRIC_COUNTER,
+                                                .labels = { "path", "status_code", "error_code" } };
+static const struct metric_family IN_FLIGHT = { .name = "smg_http_connections_active",
+                                                .help = "Requests in flight, until the last byte of their replies",
+                                                .type = METRIC_GAUGE,
+                                                .labels = { NULL } };
 
-static const struct metric_family AGES = {
-    .name = "smg_http_inflight_request_age_count", .help = "Requests in flight by age in seconds, not cumulative", .type = METRIC_GAUGE, .labels = { "gt", "le" }
-};
+static const struct metric_family AGES = { .name = "smg_http_inflight_request_age_count",
+                                           .help = "Requests in flight by age in seconds, not cumulative",
+                                           .type = METRIC_GAUGE,
+                                           .labels = { "gt", "le" } };
 
 /* Upper bounds in seconds; the last bucket has none. */
 static const uint32_t AGE_BOUNDS_S[AGE_BUCKETS - 1] = { 30, 60, 180, 300, 600, 1200, 3600, 7200, 14400, 28800, 86400 };
@@ -52,7 +55,7 @@ static void sample_ages(struct timer *t)
     struct exchange *ex;
 
     LIST_EACH(ex, &o->in_flight, observed)
-        counts[observe_age_bucket((loop_now_us(o->loop) - ex->began_us) / 1000000)]++;
+    counts[observe_age_bucket((loop_now_us(o->loop) - ex->began_us) / 1000000)]++;
     for (unsigned i = 0; i < AGE_BUCKETS; i++)
         metric_set(o->ages[i], counts[i]);
     timer_start(o->loop, t, OBSERVE_AGE_S * 1000, sample_ages);
@@ -145,12 +148,15 @@ void observe_metrics_on_end(struct exchange *ex, void *context)
 
 static bool is_probe(const struct exchange *ex)
 {
-    return str_eq(ex->req.path, STR("/health")) || str_eq(ex->req.path, STR("/liveness")) || str_eq(ex->req.path, STR("/readiness"));
+    return str_eq(ex->req.path, STR("/health")) || str_eq(ex->req.path, STR("/liveness")) ||
+           str_eq(ex->req.path, STR("/readiness"));
 }
 
 static const char *outcome_text(enum exchange_outcome o)
 {
-    static const char *const TEXTS[] = { [EX_RUNNING] = "running", [EX_FINISHED] = "finished", [EX_FAILED] = "failed", [EX_ABORTED] = "aborted" };
+    static const char *const TEXTS[] = {
+        [EX_RUNNING] = "running", [EX_FINISHED] = "finished", [EX_FAILED] = "failed", [EX_ABORTED] = "aborted"
+    };
 
     return TEXTS[o];
 }

@@ -178,6 +178,7 @@ static void on_result(struct probe *p, int result)
     struct entry *e = p->owner;
 
     e->health.probe = NULL;
+    e->health.state = HEALTH_WAITING; /* before conclude(), which may stop the checks: the place is given back once */
     gate_leave(&e->registry->probes);
     conclude(e, result);
 }

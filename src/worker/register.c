@@ -38,8 +38,8 @@
 #define PAUSE_MAX_MS 1500
 #define RETRY_MS     30000 /* after the job failed */
 #define CONNECT_MS   1500  /* one retransmission of the SYN: a host that comes up is seen within two seconds */
-#define MODELS_TRIES 3
-#define INFO_MS_MAX  3000 /* what is missing then is left out: an engine that is slow to describe itself still serves */
+#define MODELS_TRIES 40    /* some ten seconds: without a model's name it would be registered as a wildcard, and stay one */
+#define INFO_MS_MAX  3000  /* what is missing then is left out: an engine that is slow to describe itself still serves */
 
 enum step { DELAY, HEALTH, PAUSE, GIVEN_UP, MODELS, MODELS_PAUSE, INFO, STOPPED };
 

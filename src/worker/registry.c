@@ -271,7 +271,7 @@ void registry_list_entry(struct entry *e, struct worker *w)
 
 /* ---- commands ---- */
 
-/* A registration that failed starts afresh with the new description, under the same id. */
+/* A registration that failed starts afresh with the new description, under the same id. A worker of the command line stays one: it is never forgotten. */
 static int start_again(struct entry *e, const struct worker_spec *submitted)
 {
     struct worker_spec spec = in_force(e->registry, submitted);
@@ -286,7 +286,6 @@ static int start_again(struct entry *e, const struct worker_spec *submitted)
     registration_free(old);
     worker_unref(e->worker);
     e->worker = w;
-    e->origin = ORIGIN_API;
     return 0;
 }
 
@@ -322,7 +321,7 @@ static int remove_worker(struct registry *r, struct registry_command *c)
     if (!e)
         return ERR_NOT_FOUND;
     if (e->listed)
-        return drain_begin(e, JOB_COUNTED);
+        return drain_begin(e, JOB_FREE); /* at most one per worker: a queue full of dead registrations must not stop it */
     log_info(WORKER_LOG, "registration cancelled", LF_STR("worker", e->url));
     registry_forget_entry(e);
     return 0;

@@ -156,9 +156,6 @@ static bool take_rows(struct worker_table *t, const struct worker *const *worker
         return false;
     for (; t->n < n; t->n++)
         t->workers[t->n] = worker_ref(workers[t->n]);
-    for (size_t i = 0; i < n; i++)
-        if (map_put(&t->by_id, (struct str){ workers[i]->id, UUID_TEXT_LEN }, (void *)workers[i], /* ret_old= */ NULL) < 0)
-            return false;
     t->all = (struct worker_model){ .workers = t->workers, .n = n };
     return true;
 }
@@ -192,7 +189,6 @@ void worker_table_free(struct worker_table *t)
         return;
     for (size_t i = 0; i < t->n; i++)
         worker_unref(t->workers[i]);
-    map_fini(&t->by_id);
     map_fini(&t->by_model);
     arena_fini(&t->arena);
     free(t);
@@ -208,11 +204,6 @@ const struct worker_model *worker_table_find(const struct worker_table *t, struc
     if (m)
         return m;
     return t->wildcard.n ? &t->wildcard : NULL;
-}
-
-const struct worker *worker_table_by_id(const struct worker_table *t, struct str id)
-{
-    return map_get(&t->by_id, id);
 }
 
 size_t worker_table_from(const struct worker_table *t, uint64_t order)

@@ -187,7 +187,6 @@ struct worker_model {
 struct worker_table {
     const struct worker **workers; /* all, in order of registration; referenced */
     size_t n;
-    struct map by_id;            /* struct worker */
     struct map by_model;         /* canonical ids and aliases -> struct worker_model */
     struct worker_model *models; /* sorted by id, canonical ones only */
     size_t models_n;
@@ -202,7 +201,6 @@ void worker_table_free(struct worker_table *t); /* NULL is fine */
 
 /* Workers for MODEL: the model's entry (id or alias), else the wildcard workers, else NULL: unknown model. MODEL empty or "unknown": all workers. */
 const struct worker_model *worker_table_find(const struct worker_table *t, struct str model);
-const struct worker *worker_table_by_id(const struct worker_table *t, struct str id);
 
 /* The place in t->workers of the first worker whose `order` is at least ORDER; t->n when there is none. For lists that are written in several turns. */
 size_t worker_table_from(const struct worker_table *t, uint64_t order);

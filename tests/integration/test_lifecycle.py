@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from conftest import SLOWNESS, SMG, Engine, Gateway, Process, free_port, wait_until
+from conftest import ROOT, SLOWNESS, SMG, Engine, Gateway, Process, free_port, wait_until
 from test_proxy import CHAT, scripted
 
 
@@ -189,6 +189,8 @@ def test_metrics_are_well_formed_and_named_as_smgs(start, engines):
     checked = subprocess.run(["promtool", "check", "metrics"], input=r.text, text=True, capture_output=True)
     # promtool's lint also dislikes names that SMG gave (…_count gauges and the like): syntax errors are what must not be.
     assert "error while linting" not in checked.stderr.lower() and "parse error" not in checked.stderr.lower(), checked.stderr
+    page = (ROOT / "docs/observability.md").read_text()
+    assert [name for name in re.findall(r"^# TYPE (\S+)", r.text, re.M) if f"`{name}`" not in page] == []
     m = gateway.metrics()
     assert m['smg_router_requests_total{router_type="http",backend_type="regular",connection_mode="http",model="mock-model",endpoint="chat",streaming="true"}'] == 3
     assert m['smg_http_responses_total{path="/v1/chat/completions",status_code="404",error_code="model_not_found"}'] == 1

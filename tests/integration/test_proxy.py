@@ -119,9 +119,11 @@ def test_unknown_model_is_404_without_asking_a_worker(start):  # spec 16, case 2
 
 
 def test_a_model_alias_is_replaced_in_the_body(start):  # spec 16, case 4
-    engine, gateway = scripted(start, lambda c, r: c.sendall(ok(b"{}")), "--model-alias", "small=mock-model")
-    assert gateway.client.post("/v1/chat/completions", content=CHAT.replace(b"mock-model", b"small"), headers={"content-type": "application/json"}).status_code == 200
-    assert engine.requests[0].split(b"\r\n\r\n", 1)[1] == CHAT
+    engine, gateway = scripted(start, lambda c, r: c.sendall(ok(b"{}")), "--model-alias", "small=mock-model", "--model-alias", " little = mock-model ")
+    for alias in (b"small", b"little"):
+        body = CHAT.replace(b"mock-model", alias)
+        assert gateway.client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"}).status_code == 200
+        assert engine.requests[-1].split(b"\r\n\r\n", 1)[1] == CHAT
 
 
 def test_no_worker_is_503_with_retry_after(start):

@@ -67,6 +67,8 @@ static struct {
     size_t n;
     unsigned status;
     const char *body;
+    unsigned long largest_chunk;
+    unsigned chunks;
 } heard;
 
 static int connect_to(void)
@@ -80,7 +82,7 @@ static int connect_to(void)
 
 static void say(int fd, const char *method, const char *path, const char *type, const char *body)
 {
-    static char text[70000];
+    static char text[2 << 20];
     int n = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nhost: a\r\nconnection: close\r\n%s%s%scontent-length: %zu\r\n\r\n%s",
                      method, path, type[0] ? "content-type: " : "", type, type[0] ? "\r\n" : "", strlen(body), body);
 
@@ -95,6 +97,8 @@ static void dechunk(char *p)
 
     while ((n = strtoul(p, &p, 16)) > 0) {
         p += 2;
+        heard.chunks++;
+        heard.largest_chunk = MAX(heard.largest_chunk, n);
         memmove(out, p, n);
         out += n;
         p += n + 2;
@@ -107,7 +111,7 @@ static void hear(int fd)
     char *body;
     ssize_t n;
 
-    heard.n = 0;
+    heard.n = heard.chunks = heard.largest_chunk = 0;
     while ((n = recv(fd, heard.text + heard.n, sizeof heard.text - 1 - heard.n, 0)) > 0)
         heard.n += (size_t)n;
     close(fd);
@@ -398,33 +402,121 @@ static void lists_are_filtered_and_counted(void **state)
     expect(400, "{\"error\":\"Failed to deserialize query string: unknown value `well` for `status`\",\"code\":\"BAD_REQUEST\"}");
 }
 
-static bool has_1000(void *arg)
+#define MANY 4000
+
+static _Atomic unsigned answered_n;
+
+static void on_one_of_many(struct registry_command *c)
 {
-    (void)arg;
-    return registry_counts(house.registry).ready == 1000;
+    assert_int_equal(c->result, 0);
+    registry_command_free(c);
+    atomic_fetch_add(&answered_n, 1);
 }
 
-static void a_long_list_comes_in_turns_complete_and_in_order(void **state)
+/* All of them in one turn: workers that need no engine, told apart by their priority. */
+static void add_many(void *arg)
 {
-    char spec[256], mark[32];
-    const char *at;
+    (void)arg;
+    for (unsigned i = 0; i < MANY; i++) {
+        struct registry_command *c = registry_command_new(house.registry, house.front, REGISTRY_ADD);
+        struct json_doc doc;
+        struct str text;
 
-    for (unsigned i = 0; i < 1000; i++) {
-        snprintf(spec, sizeof spec,
-                 "{\"url\":\"http://127.0.0.1:%u/w%u\",\"runtime\":\"external\",\"models\":[{\"id\":\"m\"}],\"priority\":%u}",
-                 engine->port, i, 1000 + i);
-        assert_int_equal(ask_add(spec, NULL), 0);
+        text = arena_printf(
+            &c->arena, "{\"url\":\"http://127.0.0.1:1/w%u\",\"runtime\":\"external\",\"models\":[{\"id\":\"m\"}],\"priority\":%u}",
+            i, 1000 + i);
+        assert_int_equal(json_parse(text, &c->arena, &doc, NULL), 0);
+        assert_int_equal(worker_spec_read(&doc, &c->arena, &c->spec, NULL), 0);
+        c->answered = on_one_of_many;
+        registry_command_post(c);
     }
-    wait_until(has_1000, NULL, 20000);
+}
+
+static bool has_many(void *arg)
+{
+    (void)arg;
+    return registry_counts(house.registry).ready == MANY && atomic_load(&answered_n) == MANY;
+}
+
+static void open_many(void)
+{
+    atomic_store(&answered_n, 0);
+    house_do(house.front, add_many, NULL);
+    wait_until(has_many, NULL, 20000);
+}
+
+/* The first N of open_many, each once and in order of registration. */
+static void expect_first(unsigned n)
+{
+    const char *at = heard.body;
+
+    for (unsigned i = 0; i < n; i++) {
+        char mark[32];
+
+        snprintf(mark, sizeof mark, "\"priority\":%u,", 1000 + i);
+        at = strstr(at, "\"priority\":");
+        assert_non_null(at);
+        assert_memory_equal(at, mark, strlen(mark));
+        at += strlen(mark);
+    }
+}
+
+static void a_list_of_4000_comes_in_turns_complete_and_in_order(void **state)
+{
+    open_many();
     get("/workers");
     assert_int_equal(heard.status, 200);
-    assert_int_equal(total(), 1000);
-    at = heard.body;
-    for (unsigned i = 0; i < 1000; i++) {
-        snprintf(mark, sizeof mark, "\"priority\":%u,", 1000 + i);
-        at = strstr(at, mark);
-        assert_non_null(at);
-    }
+    assert_int_equal(total(), MANY);
+    assert_true(heard.chunks > 20);
+    assert_true(heard.largest_chunk <= 64 << 10);
+    expect_first(MANY);
+}
+
+static void reclaim(void *arg)
+{
+    *(size_t *)arg = snapshot_reclaim();
+}
+
+static bool is_one_less(void *arg)
+{
+    (void)arg;
+    return registry_counts(house.registry).total == MANY - 1;
+}
+
+static bool nothing_is_retired(void *arg)
+{
+    size_t left;
+
+    (void)arg;
+    house_do(house.control, reclaim, &left);
+    return left == 0;
+}
+
+static void last_of_many(void *id)
+{
+    const struct worker_table *t = registry_table(house.registry, house.front);
+
+    memcpy(id, t->workers[MANY - 1]->id, UUID_TEXT_LEN + 1);
+}
+
+static void a_long_list_that_nobody_reads_holds_no_table_and_nobody_up(void **state)
+{
+    char last[UUID_TEXT_LEN + 1];
+    int slow;
+
+    open_many();
+    house_do(house.front, last_of_many, last);
+    slow = connect_to();
+    say(slow, "GET", "/workers", "", "");
+    call("DELETE", path_of(last), "", "");
+    assert_int_equal(heard.status, 202);
+    wait_until(is_one_less, NULL, 5000);
+    wait_until(nothing_is_retired, NULL, 5000);
+    get(path_of(last));
+    assert_int_equal(heard.status, 404);
+    hear(slow);
+    assert_true(total() >= MANY - 1);
+    expect_first(MANY - 1);
 }
 
 static void a_worker_larger_than_a_turn_is_listed_whole(void **state)
@@ -444,6 +536,15 @@ static void a_worker_larger_than_a_turn_is_listed_whole(void **state)
     assert_int_equal(total(), 1);
     assert_true(strlen(heard.body) > 66000);
     assert_non_null(strstr(heard.body, "\"status\":\"ready\""));
+}
+
+static void a_body_too_large_for_a_worker_is_not_even_parsed(void **state)
+{
+    static char body[(1 << 20) + 2];
+
+    memset(body, '[', sizeof body - 1);
+    post(body);
+    assert_int_equal(heard.status, 413);
 }
 
 /* ---- clients that leave ---- */
@@ -480,8 +581,10 @@ int main(void)
         RULE(ids_are_uuids),
         RULE(any_spelling_of_an_id_finds_the_worker),
         RULE(lists_are_filtered_and_counted),
-        RULE(a_long_list_comes_in_turns_complete_and_in_order),
+        RULE(a_list_of_4000_comes_in_turns_complete_and_in_order),
+        RULE(a_long_list_that_nobody_reads_holds_no_table_and_nobody_up),
         RULE(a_worker_larger_than_a_turn_is_listed_whole),
+        RULE(a_body_too_large_for_a_worker_is_not_even_parsed),
         RULE(a_client_that_leaves_breaks_nothing),
     };
 

@@ -31,6 +31,7 @@ static const struct route ROUTES[] = {
       .body = ROUTE_BODY_BUFFER,
       .handler = inference_chat,
       .context = CTX_INFERENCE },
+    { .method = HTTP_GET, .path = "/get_model_info", .auth = ROUTE_PUBLIC, .handler = inference_info, .context = CTX_INFERENCE },
 };
 
 static const struct filter FILTERS[] = { { .name = "API key", .on_head = api_key_on_head, .context = CTX_TEST } };
@@ -87,7 +88,7 @@ static void a_public_route_asks_nobody(void **state)
     assert_status(200);
     get("/public", "Bearer wrong");
     assert_status(200);
-    assert_heard("id= admin=0 ours=0");
+    assert_heard("id= admin=0 ours=1");
 }
 
 static void anything_but_the_exact_key_is_401(void **state)
@@ -154,6 +155,23 @@ static void the_gateways_key_never_reaches_a_worker(void **state)
     close(e);
 }
 
+static void not_from_a_public_route_either(void **state)
+{
+    static const char *const CREDENTIALS[] = { "authorization: Bearer k1\r\n", "authorization: bearer k1\r\n" };
+
+    open_with(STR("k1"));
+    for (size_t i = 0; i < ARRAY_LEN(CREDENTIALS); i++) {
+        int client = ask_with("GET /get_model_info", CREDENTIALS[i], ""), e = engine_hear(0);
+
+        assert_not_heard("uthorization");
+        assert_not_heard("k1");
+        say(e, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}");
+        hear_all(client);
+        assert_status(200);
+        close(e);
+    }
+}
+
 static void without_a_key_the_clients_credential_goes_along(void **state)
 {
     int client, e;
@@ -172,15 +190,11 @@ static void without_a_key_the_clients_credential_goes_along(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULE(without_a_key_all_is_open),
-        RULE(the_key_opens_data_and_admin_and_is_marked_as_ours),
-        RULE(a_public_route_asks_nobody),
-        RULE(anything_but_the_exact_key_is_401),
-        RULE(no_key_at_all_is_told_what_to_send),
-        RULE(messages_refuse_in_anthropics_words),
-        RULE(a_path_that_is_unknown_needs_no_key),
-        RULE(the_gateways_key_never_reaches_a_worker),
-        RULE(without_a_key_the_clients_credential_goes_along),
+        RULE(without_a_key_all_is_open),           RULE(the_key_opens_data_and_admin_and_is_marked_as_ours),
+        RULE(a_public_route_asks_nobody),          RULE(anything_but_the_exact_key_is_401),
+        RULE(no_key_at_all_is_told_what_to_send),  RULE(messages_refuse_in_anthropics_words),
+        RULE(a_path_that_is_unknown_needs_no_key), RULE(the_gateways_key_never_reaches_a_worker),
+        RULE(not_from_a_public_route_either),      RULE(without_a_key_the_clients_credential_goes_along),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "fail_alloc.h"
 
 static void pieces_of_every_size_are_aligned_and_apart(void **state)
@@ -71,6 +72,32 @@ static void the_bound_makes_the_arena_fail_for_good(void **state)
     assert_non_null(arena_alloc(&a, 100));
     assert_null(arena_alloc(&a, 1));
     arena_fini(&a);
+}
+
+static void large_pieces_draw_from_the_budget_where_the_owner_wants_it(void **state)
+{
+    struct arena plain = { 0 }, a = { .budgeted = true };
+
+    budget_set_limit(100000);
+    assert_non_null(arena_alloc(&plain, 200000));
+    assert_non_null(arena_alloc(&a, 1000)); /* of a block */
+    assert_int_equal(budget_used(), 0);
+    assert_non_null(arena_alloc(&a, 60000));
+    assert_in_range(budget_used(), 60000, 60100);
+    assert_null(arena_alloc(&a, 60000));
+    assert_true(a.failed);
+    arena_fini(&plain);
+    arena_fini(&a);
+    assert_int_equal(budget_used(), 0);
+    assert_true(a.budgeted);
+    FOR_EACH_FAILING_ALLOCATION(n)
+    {
+        if (arena_alloc(&a, 60000))
+            assert_true(budget_used() > 60000);
+        arena_fini(&a);
+        assert_int_equal(budget_used(), 0);
+    }
+    budget_set_limit(0);
 }
 
 static void products_that_overflow_fail(void **state)
@@ -159,6 +186,7 @@ int main(void)
         cmocka_unit_test(blocks_come_back_from_the_cache),
         cmocka_unit_test(the_cache_keeps_no_more_than_its_bound),
         cmocka_unit_test(the_bound_makes_the_arena_fail_for_good),
+        cmocka_unit_test(large_pieces_draw_from_the_budget_where_the_owner_wants_it),
         cmocka_unit_test(products_that_overflow_fail),
         cmocka_unit_test(copies_end_in_nul),
         cmocka_unit_test(zeroed_memory_is_zero_also_from_used_blocks),

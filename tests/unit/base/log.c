@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -294,6 +295,30 @@ static void a_closed_stdout_does_not_end_the_process(void **state)
     restore();
 }
 
+/* A limit on the file's size stands for a full disk. */
+static void after_a_full_disk_the_log_comes_back_and_the_loss_is_told(void **state)
+{
+    int out = divert(STDOUT_FILENO);
+    uint64_t before = log_dropped();
+    struct rlimit limit, full;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    full = (struct rlimit){ .rlim_cur = 100, .rlim_max = limit.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    start(NULL, NULL);
+    for (unsigned i = 0; i < 10; i++)
+        log_error("smg::t", "a line that finds no place on the disk");
+    for (unsigned i = 0; i < 200 && log_dropped() - before < 9; i++)
+        usleep(10000);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    log_error("smg::t", "there is place again");
+    assert_true(comes(out, STR("there is place again"), 1));
+    assert_true(comes(out, STR("log lines were dropped lines="), 1));
+    log_stop();
+    restore();
+    close(out);
+}
+
 static void without_memory_lines_are_lost_and_counted(void **state)
 {
     FOR_EACH_FAILING_ALLOCATION(n)
@@ -403,6 +428,7 @@ int main(void)
         cmocka_unit_test(a_blocked_stdout_blocks_nobody_and_the_loss_is_told),
         cmocka_unit_test(stopping_waits_two_seconds_for_a_blocked_stdout),
         cmocka_unit_test(a_closed_stdout_does_not_end_the_process),
+        cmocka_unit_test(after_a_full_disk_the_log_comes_back_and_the_loss_is_told),
         cmocka_unit_test(without_memory_lines_are_lost_and_counted),
         cmocka_unit_test(the_daily_file_has_the_same_lines),
         cmocka_unit_test(a_folder_that_cannot_be_made_stops_the_start),

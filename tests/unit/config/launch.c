@@ -330,7 +330,8 @@ static void request_id_headers_are_kept_in_lowercase(void **state)
 static void the_environment_gives_the_key_and_the_log_filter(void **state)
 {
     const struct variable env[] = { { "SMG_API_KEY", "k1" }, { "RUST_LOG", "smg=debug" }, { 0 } };
-    _cleanup_(parsed_fini) struct parsed p, q;
+    const struct variable both[] = { { "RUST_LOG", "smg=debug" }, { "SMG_LOG", "smg=error" }, { 0 } };
+    _cleanup_(parsed_fini) struct parsed p, q, preferred;
     struct launch_config c;
 
     PARSE(&p, &LAUNCH_TABLE, &c, env);
@@ -339,6 +340,8 @@ static void the_environment_gives_the_key_and_the_log_filter(void **state)
     assert_str(c.log_filter, "smg=debug");
     PARSE(&q, &LAUNCH_TABLE, &c, env, "--api-key", "k2");
     assert_str(c.api_key, "k2");
+    PARSE(&preferred, &LAUNCH_TABLE, &c, both);
+    assert_str(c.log_filter, "smg=error");
 }
 
 /* Decision 3: auth that was asked for fails closed. A database URL alone asks for nothing. */

@@ -378,6 +378,16 @@ static void attempts_retries_and_the_failure_are_counted_apart(void **state)
     assert_counted("smg_router_request_duration_seconds_count{" MINE "} 0");
 }
 
+static void a_request_that_no_worker_takes_is_counted_as_an_attempt_that_failed(void **state)
+{
+    OPEN(UP);
+    hear_all(ask("nobodys"));
+    stage_do(nothing, NULL);
+    assert_counted(
+        "smg_router_upstream_responses_total{router_type=\"http\",status_code=\"404\",error_code=\"model_not_found\"} 1");
+    assert_not_counted("smg_router_requests_total");
+}
+
 static void an_abort_is_neither_success_nor_error(void **state)
 {
     int client, e;
@@ -423,6 +433,7 @@ int main(void)
         RULE(when_the_body_cannot_be_prepared_it_is_503_and_no_load_stays),
         RULE(a_stream_is_counted_with_its_duration_and_first_byte),
         RULE(attempts_retries_and_the_failure_are_counted_apart),
+        RULE(a_request_that_no_worker_takes_is_counted_as_an_attempt_that_failed),
         RULE(an_abort_is_neither_success_nor_error),
     };
 

@@ -171,6 +171,28 @@ static void a_complete_reply_is_written_out_to_a_client_that_half_closed(void **
     assert_int_equal(SEEN(outcome), EX_FINISHED);
 }
 
+static void send_until_full_and_end(void *arg)
+{
+    send_until_full(NULL);
+    exchange_end(app.held);
+}
+
+static void a_client_that_half_closed_and_then_resets_is_gone(void **state)
+{
+    int fd = client_small(4096);
+
+    say(fd, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for(one_held);
+    served_do(send_until_full_and_end, NULL);
+    assert_true(SEEN(full));
+    assert_int_equal(SEEN(outcome), EX_FINISHED);
+    shutdown(fd, SHUT_WR);
+    let_it_read();
+    slam(fd);
+    wait_for(no_connections);
+    assert_int_equal(SEEN(aborts), 0);
+}
+
 /* ---- filters that wait ---- */
 
 static void resume_held(void *arg)
@@ -479,6 +501,7 @@ int main(void)
         RULE(leaving_with_more_pipelined_than_is_read_ahead_is_noticed),
         RULE(an_idle_connection_may_leave),
         RULE(a_complete_reply_is_written_out_to_a_client_that_half_closed),
+        RULE(a_client_that_half_closed_and_then_resets_is_gone),
         RULE(a_waiting_filter_goes_on_when_resumed),
         RULE(what_is_resumed_and_aborted_in_one_turn_is_not_handled),
         RULE(a_waiting_filter_may_answer_instead),

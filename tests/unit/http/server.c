@@ -403,6 +403,17 @@ static void an_unwanted_body_is_not_invited_and_the_connection_ends(void **state
     close(fd);
 }
 
+static void an_expectation_to_continue_without_a_body_is_passed_over(void **state)
+{
+    int fd = client();
+
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");
+    hear_reply(fd);
+    assert_int_equal(heard.status, 200);
+    expect_still_open(fd);
+    close(fd);
+}
+
 static void another_expectation_is_417(void **state)
 {
     int fd = client();
@@ -462,6 +473,7 @@ static void a_body_over_the_memory_budget_is_503(void **state)
     budget_set_limit(0);
     assert_int_equal(heard.status, 503);
     assert_non_null(strstr(heard.text, "out_of_memory"));
+    assert_non_null(strstr(heard.text, "\r\nretry-after: 1\r\n"));
     close(fd);
 }
 
@@ -494,6 +506,7 @@ int main(void)
         RULE(says_100_continue_when_the_body_is_wanted),
         RULE(does_not_invite_a_body_that_a_filter_refuses),
         RULE(an_unwanted_body_is_not_invited_and_the_connection_ends),
+        RULE(an_expectation_to_continue_without_a_body_is_passed_over),
         RULE(another_expectation_is_417),
         RULE(a_large_body_arrives_whole_and_its_memory_goes_back),
         RULE(the_declared_length_is_not_taken_in_advance),

@@ -20,6 +20,53 @@ static void a_failure_is_answered_with_its_status(void **state)
     forget(&a);
 }
 
+static void vectors_know_failures_and_refuse_other_faults(void **state)
+{
+    static const char *const others[] = { "x-mock-fault: delay=1\r\n", "x-mock-fault: stall=0\r\n", "x-mock-fault: cut=0\r\n",
+                                          "x-mock-fault: wrong-length=1\r\n" };
+    struct answer a = ask("POST", "/v1/embeddings", "x-mock-fault: status=503 retry-after=2\r\n", "{\"input\":\"a\"}");
+
+    assert_int_equal(a.status, 503);
+    assert_true(str_find(a.head, STR("\r\nretry-after: 2\r\n")) != STR_NPOS);
+    forget(&a);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        a = ask("POST", "/v1/rerank", others[i], "{\"query\":\"q\",\"documents\":[\"a\"]}");
+        assert_int_equal(a.status, 400);
+        assert_has(&a, "status and retry-after only");
+        forget(&a);
+    }
+}
+
+static void every_generation_is_counted_once_by_its_end(void **state)
+{
+    static const struct {
+        const char *path, *header, *body;
+        bool failed;
+    } rows[] = {
+        { CHAT_URL, NULL, CHAT, false },
+        { CHAT_URL, NULL, CHAT_S, false },
+        { CHAT_URL, "x-mock-fault: cut=2\r\n", CHAT, true },
+        { CHAT_URL, "x-mock-fault: cut=2\r\n", CHAT_S, true },
+        { CHAT_URL, "x-mock-fault: cut=0\r\n", CHAT, true },
+        { CHAT_URL, "x-mock-fault: wrong-length=5\r\n", CHAT, true },
+        { CHAT_URL, "x-mock-fault: status=500\r\n", CHAT, true },
+        { CHAT_URL, NULL, "{", true },
+        { "/v1/embeddings", NULL, "{\"input\":\"a\"}", false },
+        { "/v1/embeddings", NULL, "{\"input\":1}", true },
+        { "/v1/rerank", NULL, "{", true },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        unsigned long finished = counted("\"finished\":"), failed = counted("\"failed\":");
+        struct answer a = ask("POST", rows[i].path, rows[i].header, rows[i].body);
+
+        assert_int_equal(counted("\"finished\":"), finished + !rows[i].failed);
+        assert_int_equal(counted("\"failed\":"), failed + rows[i].failed);
+        assert_int_equal(counted("\"running\":"), 0);
+        forget(&a);
+    }
+}
+
 static void a_fault_that_is_not_known_is_an_error_of_the_test(void **state)
 {
     struct answer a = ask("POST", CHAT_URL, "x-mock-fault: kut=5\r\n", CHAT);
@@ -368,6 +415,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_ENGINE(a_failure_is_answered_with_its_status),
+        WITH_ENGINE(vectors_know_failures_and_refuse_other_faults),
+        WITH_ENGINE(every_generation_is_counted_once_by_its_end),
         WITH_ENGINE(a_fault_that_is_not_known_is_an_error_of_the_test),
         WITH_ENGINE(a_cut_stream_ends_in_the_middle),
         WITH_ENGINE(a_cut_behind_the_end_cuts_nothing),

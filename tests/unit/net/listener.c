@@ -88,6 +88,23 @@ static void call_close(void *arg)
     g->l = NULL;
 }
 
+static void add_pauses(const struct metric_cell *cell, void *arg)
+{
+    uint64_t *sum = arg;
+
+    if (strcmp(cell->family->name, "smg_listener_pauses_total") == 0)
+        *sum += (uint64_t)atomic_load(&cell->value);
+}
+
+/* What an operator sees on the metrics page. */
+static uint64_t counted_pauses(void)
+{
+    uint64_t sum = 0;
+
+    metrics_each(add_pauses, &sum);
+    return sum;
+}
+
 static void call_pauses(void *arg)
 {
     struct greeter *g = arg;
@@ -392,6 +409,7 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **state)
     usleep(350000);
     on_loop(loop, call_pauses, &g);
     assert_in_range(g.pauses, 1, 5); /* one try in 100 ms, no spinning */
+    assert_in_range(counted_pauses(), g.pauses, 5);
     assert_int_equal(g.accepted, 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     assert_true(was_greeted(client)); /* it waited in the backlog */

@@ -258,6 +258,27 @@ static void a_pending_write_that_meets_a_reset_ends_the_stream(void **state)
     }
 }
 
+static void a_pending_write_that_meets_a_reset_behind_a_fin_is_over(void **state)
+{
+    struct peer p = { .fd = -1 };
+    char *bytes = a_pattern(0, BIG);
+
+    open_pair(&p, SMALL);
+    on_loop(loop, call_read_start, &p);
+    assert_int_equal(write_str(&p, (struct str){ bytes, BIG }, STREAM_COPY), STREAM_PENDING);
+    assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+    EVENTUALLY(p.ends == 1);
+    assert_int_equal(p.ended, 0);
+    assert_int_equal(p.drains, 0);
+    reset_fd(&p);
+    EVENTUALLY(p.drains == 1);
+    assert_int_equal(write_str(&p, STR("x"), STREAM_COPY), STREAM_FAILED);
+    finish(&p);
+    assert_int_equal(p.drains, 1);
+    assert_int_equal(budget_used(), 0);
+    free(bytes);
+}
+
 /* ---- our end ---- */
 
 static void stream_reset_shows_the_peer_a_reset(void **state)
@@ -371,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_write_after_the_peers_reset_fails_and_the_end_follows),
         cmocka_unit_test(an_answer_that_came_before_the_reset_is_still_read_when_a_write_fails),
         cmocka_unit_test(a_pending_write_that_meets_a_reset_ends_the_stream),
+        cmocka_unit_test(a_pending_write_that_meets_a_reset_behind_a_fin_is_over),
         cmocka_unit_test(stream_reset_shows_the_peer_a_reset),
         cmocka_unit_test(a_callback_may_close_its_stream_and_nothing_follows),
         cmocka_unit_test(one_stream_reads_once_a_turn),

@@ -104,6 +104,45 @@ static void copies_draw_from_the_budget(void **state)
     free(bytes);
 }
 
+static void a_copy_that_went_out_is_given_back_before_those_behind_it(void **state)
+{
+    struct peer p = { .fd = -1 };
+    char *bytes = a_pattern(0, 2 * BIG);
+
+    open_pair(&p, SMALL);
+    assert_int_equal(write_str(&p, (struct str){ bytes, BIG }, STREAM_COPY), STREAM_PENDING);
+    assert_int_equal(write_str(&p, (struct str){ bytes + BIG, BIG }, STREAM_COPY), STREAM_PENDING);
+    expect_pattern(p.fd, 0, BIG + 1);
+    EVENTUALLY(budget_used() == BIG);
+    expect_pattern(p.fd, BIG + 1, BIG - 1);
+    EVENTUALLY(p.drains == 1);
+    assert_int_equal(budget_used(), 0);
+    finish(&p);
+    free(bytes);
+}
+
+static void call_count_kept(void *arg)
+{
+    struct peer *p = arg;
+
+    p->number = p->s->sending.cap + p->s->pending.cap;
+}
+
+static void a_stream_that_drained_keeps_no_large_memory(void **state)
+{
+    struct peer p = { .fd = -1 };
+    char *bytes = a_pattern(0, BIG);
+
+    open_pair(&p, SMALL);
+    assert_int_equal(write_str(&p, (struct str){ bytes, BIG }, STREAM_COPY), STREAM_PENDING);
+    expect_pattern(p.fd, 0, BIG);
+    EVENTUALLY(p.drains == 1);
+    on_loop(loop, call_count_kept, &p);
+    assert_in_range(p.number, 0, 4096);
+    finish(&p);
+    free(bytes);
+}
+
 static void a_copy_without_memory_fails_the_stream(void **state)
 {
     char *bytes = a_pattern(0, BIG);
@@ -171,6 +210,8 @@ int main(void)
         cmocka_unit_test(writes_behind_a_pending_one_keep_their_order),
         cmocka_unit_test(copies_have_a_bound_past_which_the_stream_fails),
         cmocka_unit_test(copies_draw_from_the_budget),
+        cmocka_unit_test(a_copy_that_went_out_is_given_back_before_those_behind_it),
+        cmocka_unit_test(a_stream_that_drained_keeps_no_large_memory),
         cmocka_unit_test(a_copy_without_memory_fails_the_stream),
         cmocka_unit_test(closing_with_a_pending_write_is_silent_and_frees_it),
         cmocka_unit_test(shutdown_sends_fin_behind_what_is_pending),

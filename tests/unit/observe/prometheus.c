@@ -4,8 +4,12 @@
 #include "observe/prometheus.h"
 
 static const double BOUNDS[] = { 0.001, 0.5, 7200 };
-static const struct metric_family REQUESTS = { .name = "t_requests_total", .help = "Requests", .type = METRIC_COUNTER, .labels = { "method", "path" } };
-static const struct metric_family DURATION = { .name = "t_duration_seconds", .help = "Time", .type = METRIC_HISTOGRAM, .labels = { "path" }, .bounds = BOUNDS, .bounds_n = 3 };
+static const struct metric_family REQUESTS = {
+    .name = "t_requests_total", .help = "Requests", .type = METRIC_COUNTER, .labels = { "method", "path" }
+};
+static const struct metric_family DURATION = {
+    .name = "t_duration_seconds", .help = "Time", .type = METRIC_HISTOGRAM, .labels = { "path" }, .bounds = BOUNDS, .bounds_n = 3
+};
 static const struct metric_family ACTIVE = { .name = "t_active", .help = "In flight", .type = METRIC_GAUGE, .labels = { NULL } };
 
 static void assert_number(double v, const char *text)
@@ -78,7 +82,7 @@ static void collect(struct prometheus_writer *w, void *arg)
 
 static void collectors_write_families_of_their_own(void **state)
 {
-    struct prometheus_collector c = { collect, (void *)(uintptr_t)"Health" };
+    struct prometheus_collector c = { collect, (void *)(uintptr_t) "Health" };
     struct buf out = { 0 };
 
     (void)state;

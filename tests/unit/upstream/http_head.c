@@ -15,9 +15,11 @@ static struct fixture a_request(void)
     struct fixture f = { .to = { .authority = STR("w1:8000") } };
 
     arena_init(&f.arena, NULL, 0);
-    f.request = (struct upstream_request){
-        .method = HTTP_POST, .path = STR("/v1/chat/completions"), .request_id = STR("r-1"), .forward_authorization = true, .body_bytes = 66
-    };
+    f.request = (struct upstream_request){ .method = HTTP_POST,
+                                           .path = STR("/v1/chat/completions"),
+                                           .request_id = STR("r-1"),
+                                           .forward_authorization = true,
+                                           .body_bytes = 66 };
     return f;
 }
 
@@ -46,8 +48,10 @@ static void only_the_allow_list_goes_along(void **state)
     client_sent(&f, "connection", "x-smg-routing-key");
     client_sent(&f, "content-length", "9999");
     client_sent(&f, "authorization", "Bearer sk-user");
-    assert_str(head(&f), "POST /v1/chat/completions HTTP/1.1\r\nhost: w1:8000\r\naccept: */*\r\ncontent-type: application/json\r\ncontent-length: 66\r\n"
-                         "authorization: Bearer sk-user\r\nx-request-id: r-1\r\ntraceparent: t\r\nX-Request-Id-Extra: e\r\nx-smg-routing-key: k\r\n\r\n");
+    assert_str(head(&f), "POST /v1/chat/completions HTTP/1.1\r\nhost: w1:8000\r\naccept: */*\r\ncontent-type: "
+                         "application/json\r\ncontent-length: 66\r\n"
+                         "authorization: Bearer sk-user\r\nx-request-id: r-1\r\ntraceparent: t\r\nX-Request-Id-Extra: "
+                         "e\r\nx-smg-routing-key: k\r\n\r\n");
     arena_fini(&f.arena);
 }
 
@@ -58,7 +62,8 @@ static void a_workers_key_replaces_the_clients_credential(void **state)
     (void)state;
     client_sent(&f, "authorization", "Bearer sk-user");
     f.to.api_key = STR("wk");
-    assert_str(head(&f), "POST /v1/chat/completions HTTP/1.1\r\nhost: w1:8000\r\naccept: */*\r\ncontent-type: application/json\r\ncontent-length: 66\r\n"
+    assert_str(head(&f), "POST /v1/chat/completions HTTP/1.1\r\nhost: w1:8000\r\naccept: */*\r\ncontent-type: "
+                         "application/json\r\ncontent-length: 66\r\n"
                          "authorization: Bearer wk\r\nx-request-id: r-1\r\n\r\n");
     arena_fini(&f.arena);
 }

@@ -163,9 +163,10 @@ static void a_model_list_that_comes_late_is_asked_again(void **state)
 {
     char id[UUID_TEXT_LEN + 1];
 
-    engine->status[E_MODELS] = 503;
+    engine->status[E_MODELS] = engine->status[E_SERVER_INFO] = engine->status[E_MODEL_INFO] = 503;
     assert_int_equal(ask_add(spec_for(engine, ""), id), 0);
-    nap(100);
+    nap(1500);
+    assert_non_null(strstr(ask_get(id), "\"processing\""));
     engine->status[E_MODELS] = 200;
     wait_until(is_ready, id, 2000);
     assert_non_null(strstr(ask_get(id), "\"model_id\":\"m1\""));
@@ -329,7 +330,7 @@ static bool has_one_ready(void *arg)
     return counts().ready == 1;
 }
 
-static void workers_of_the_command_line_carry_the_gateways_key(void **state)
+static void workers_of_the_command_line_carry_their_key(void **state)
 {
     struct err err;
     int r;
@@ -339,6 +340,20 @@ static void workers_of_the_command_line_carry_the_gateways_key(void **state)
     wait_until(has_one_ready, NULL, 1000);
     assert_true(atomic_load(&engine->saw_key));
     assert_int_equal(registry_add_startup(house.registry, STR("nonsense"), STR(""), &err), ERR_INVALID);
+}
+
+static void a_worker_of_the_command_line_is_never_forgotten(void **state)
+{
+    char id[UUID_TEXT_LEN + 1];
+    int r;
+
+    house_do(house.control, add_startup, &r);
+    assert_int_equal(r, 0);
+    assert_int_equal(ask_add(spec_for(engine, ""), id), 0); /* joins */
+    wait_until(has_failed, id, 4000);
+    assert_int_equal(ask_add(spec_for(engine, ""), id), 0); /* starts again */
+    nap(6500);                                              /* it failed again, and the time of being shown has passed */
+    assert_true(has_failed(id));
 }
 
 /* ---- removal ---- */
@@ -483,6 +498,26 @@ static void failed_workers_are_removed_when_asked_for(void **state)
     assert_int_equal(counts().total, 0);
 }
 
+static bool was_probed_twice(void *e)
+{
+    return atomic_load(&((struct engine *)e)->asked[E_HEALTH]) >= 3; /* the first is the registration's */
+}
+
+static void others_are_watched_on_after_one_was_removed(void **state)
+{
+    struct engine *other = an_engine(1);
+    char id[UUID_TEXT_LEN + 1];
+
+    assert_int_equal(ask_add(spec_for(engine, QUICK), id), 0);
+    wait_until(is_ready, id, 1000);
+    engine_stop(engine);
+    wait_until(is_gone, id, 8000);
+    engine_start(other);
+    assert_int_equal(ask_add(spec_for(other, QUICK), id), 0);
+    wait_until(is_ready, id, 1000);
+    wait_until(was_probed_twice, other, 4000);
+}
+
 /* ---- events ---- */
 
 static struct {
@@ -542,7 +577,8 @@ int main(void)
         RULE(the_job_queue_has_a_bound),
         RULE_OPENED(a_failed_registration_says_why_and_is_forgotten_in_time, open_impatient),
         RULE_OPENED(a_failed_registration_can_be_posted_again_under_its_id, open_impatient),
-        RULE(workers_of_the_command_line_carry_the_gateways_key),
+        RULE(workers_of_the_command_line_carry_their_key),
+        RULE_OPENED(a_worker_of_the_command_line_is_never_forgotten, open_impatient),
         RULE(an_idle_worker_leaves_at_once),
         RULE(a_busy_worker_drains_until_it_is_idle),
         RULE(no_settle_time_means_at_once_even_when_busy),
@@ -551,6 +587,7 @@ int main(void)
         RULE(a_worker_goes_down_fails_and_comes_back),
         RULE(a_worker_without_checks_is_ready_and_never_probed),
         RULE_OPENED(failed_workers_are_removed_when_asked_for, open_strict),
+        RULE_OPENED(others_are_watched_on_after_one_was_removed, open_strict),
         RULE(events_come_after_the_table),
     };
 

@@ -154,13 +154,11 @@ static void a_model_named_twice_by_one_worker_has_it_once(void **state)
     worker_table_free(t);
 }
 
-static void workers_are_found_by_id_and_by_order(void **state)
+static void workers_are_found_by_order(void **state)
 {
     struct worker *a = a_worker("x"), *b = a_worker("x");
     struct worker_table *t = a_table();
 
-    assert_ptr_equal(worker_table_by_id(t, str_of(b->id)), b);
-    assert_null(worker_table_by_id(t, STR("00000000-0000-7000-8000-000000000009")));
     assert_ptr_equal(t->workers[worker_table_from(t, 0)], a);
     assert_ptr_equal(t->workers[worker_table_from(t, 1)], b);
     assert_ptr_equal(t->workers[worker_table_from(t, 10)], b);
@@ -195,7 +193,7 @@ int main(void)
         RULE(the_first_to_claim_an_alias_keeps_it_and_hands_it_on),
         RULE(unknown_is_no_alias),
         RULE(a_model_named_twice_by_one_worker_has_it_once),
-        RULE(workers_are_found_by_id_and_by_order),
+        RULE(workers_are_found_by_order),
         RULE(a_table_keeps_its_workers),
     };
 
