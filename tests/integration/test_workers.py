@@ -1,5 +1,6 @@
 """The workers' part of the control plane (spec control-plane 7-11, 18, 20; the numbers are its test cases)."""
 import json
+import os
 import socket
 import time
 import uuid
