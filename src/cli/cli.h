@@ -14,6 +14,8 @@ int cli_bench(int argc, const char *const *argv);       /* bench */
 /* The tables behind --help and docs/reference. */
 extern const struct option_table MOCK_TABLE, BENCH_TABLE;
 
+/* What follows from options_parse's result R: prints the help or the report; returns the exit status (0 with R = 0: go on). */
+int cli_parsed(int r, const struct option_table *table, const struct option_report *report);
 /* Prints what a report holds; returns its exit status. */
 int cli_print_report(const struct option_report *report);
 /* Prints the help of TABLE for the terminal's width; returns 0. */

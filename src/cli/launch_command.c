@@ -61,12 +61,7 @@ int cli_launch(int argc, const char *const *argv)
 
     arena_init(&arena, /* cache= */ NULL, /* max_bytes= */ 0);
     r = launch_parse(&in, &arena, &config, &report);
-    if (r == OPTIONS_HELP)
-        status = cli_print_help(&LAUNCH_TABLE);
-    else if (r == ERR_NOMEM)
-        status = cli_fail(&(struct err){ .code = ERR_NOMEM });
-    else
-        status = cli_print_report(&report);
+    status = cli_parsed(r, &LAUNCH_TABLE, &report);
     if (r == 0 && status == 0)
         status = run(&config, &arena);
     arena_fini(&arena);

@@ -63,6 +63,15 @@ int cli_fail(const struct err *err)
     return 1;
 }
 
+int cli_parsed(int r, const struct option_table *table, const struct option_report *report)
+{
+    if (r == OPTIONS_HELP)
+        return cli_print_help(table);
+    if (r == ERR_NOMEM)
+        return cli_fail(&(struct err){ .code = ERR_NOMEM });
+    return cli_print_report(report);
+}
+
 static const struct command *find(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)

@@ -254,12 +254,7 @@ int cli_mock_engine(int argc, const char *const *argv)
     report.arena = &arena;
     process = calloc(1, sizeof(*process));
     r = process ? options_parse(&MOCK_TABLE, &in, &arena, &options, sizeof(options), &report) : ERR_NOMEM;
-    if (r == OPTIONS_HELP)
-        status = cli_print_help(&MOCK_TABLE);
-    else if (r == ERR_NOMEM)
-        status = cli_fail(&(struct err){ .code = ERR_NOMEM });
-    else
-        status = cli_print_report(&report);
+    status = cli_parsed(r, &MOCK_TABLE, &report);
     if (r == 0 && status == 0) {
         options.conf.prefix_cache = options.prefix_cache;
         status = run(&options, process, &err) < 0 ? cli_fail(&err) : 0;

@@ -163,8 +163,7 @@ def test_wrong_usage_exits_with_2(args):
 @pytest.fixture
 def wrk(tmp_path):
     path = shutil.which("wrk")
-    if not path:
-        pytest.skip("wrk is not installed")
+    assert path, "wrk is missing: tools/setup test installs it"
     body = '{"model":"mock-model","max_tokens":8,"messages":[{"role":"user","content":"%s"}]}' % ("abc " * 64)
     script = tmp_path / "post.lua"
     script.write_text(f"wrk.method = 'POST'\nwrk.body = '{body}'\nwrk.headers['content-type'] = 'application/json'\n")

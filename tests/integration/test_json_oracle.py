@@ -133,8 +133,7 @@ def texts():
 
 @pytest.fixture(scope="module")
 def ours(texts):
-    if not ORACLE.exists():
-        pytest.skip(f"{ORACLE} is not built")
+    assert ORACLE.exists(), f"{ORACLE} is not built: tools/build BUILD -Dtests=true"
     return ask_ours(texts)
 
 
@@ -156,8 +155,7 @@ def test_python_accepts_the_same_texts_and_reads_the_same_values(texts, ours):
 
 def test_node_accepts_the_same_texts_and_reads_the_same_values(texts, ours):
     node = shutil.which("node")
-    if not node:
-        pytest.skip("node is not installed")
+    assert node, "node is missing: tools/setup test installs it"
 
     def ask_node(batch):
         reply = subprocess.run([node, "-e", NODE], input=frame(batch), stdout=subprocess.PIPE, check=True, timeout=300).stdout
