@@ -163,13 +163,15 @@ static void conclude(struct entry *e, int result)
 static void on_turn(struct gate_wait *w)
 {
     struct entry *e = CONTAINER_OF(w, struct entry, health.turn);
-    uint32_t ms = e->worker->spec.health.timeout_s * 1000;
-    int r = probe_start(e->registry, e->worker, e->registry->conf.health_endpoint, ms, ms, on_result, e, &e->health.probe);
+    struct registry *r = e->registry;
+    struct probe_ask ask = {
+        .path = r->conf.health_endpoint, .total_ms = e->worker->spec.health.timeout_s * 1000, .done = on_result, .owner = e
+    };
 
     e->health.state = HEALTH_PROBING;
-    if (r == 0)
+    if (probe_start(r->client, r->loop, e->worker, &ask, &e->health.probe) == 0)
         return;
-    gate_leave(&e->registry->probes);
+    gate_leave(&r->probes);
     wait(e); /* our own lack of memory says nothing about the worker */
 }
 

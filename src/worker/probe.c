@@ -1,13 +1,11 @@
-/* worker/probe.c -- one GET to a worker
+/* worker/probe.c -- one question to a worker
  *
- * Used by registration and health checks. The whole exchange has one deadline (name, connect, head, body): an engine that answers byte by byte must not hold a
+ * The whole exchange has one deadline (name, connect, head, body): an engine that answers byte by byte must not hold a
  * slot. Connections are not kept: probes of one worker are far apart, and thousands of idle sockets would help nobody.
  */
-#include "worker/registry_internal.h"
+#include "worker/probe.h"
 
 #include <stdlib.h>
-
-#define BODY_MAX (256u << 10) /* SGLang's /server_info has some ten KiB */
 
 static void free_now(struct deferred *d)
 {
@@ -15,6 +13,7 @@ static void free_now(struct deferred *d)
 
     http_fetch_fini(&p->fetch);
     buf_fini(&p->head);
+    buf_fini(&p->body);
     worker_unref(p->worker);
     free(p);
 }
@@ -47,52 +46,63 @@ static void on_deadline(struct timer *t)
     end(p, ERR_TIMEOUT);
 }
 
-static void write_head(struct buf *out, const struct worker *w, struct str path)
+static void write_head(struct probe *p, const struct probe_ask *ask)
 {
-    struct buf target = { 0 };
+    static const struct str METHODS[] = { [HTTP_GET] = STR_INIT("GET"), [HTTP_POST] = STR_INIT("POST") };
+    const struct worker *w = p->worker;
+    struct buf text = { 0 };
 
-    buf_put(&target, w->base_path);
-    buf_put(&target, path);
-    h1_put_request_line(out, STR("GET"), buf_str(&target));
-    (void)h1_put_field(out, STR("host"), w->authority);
-    (void)h1_put_field(out, STR("accept"), STR("*/*"));
+    buf_put(&text, w->base_path);
+    buf_put(&text, ask->path);
+    h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
+    (void)h1_put_field(&p->head, STR("host"), w->authority);
+    (void)h1_put_field(&p->head, STR("accept"), STR("*/*"));
     if (w->spec.api_key.n) {
-        buf_clear(&target);
-        buf_puts(&target, "Bearer ");
-        buf_put(&target, w->spec.api_key);
-        (void)h1_put_field(out, STR("authorization"), buf_str(&target)); /* the key was checked: worker_spec_check */
+        buf_clear(&text);
+        buf_puts(&text, "Bearer ");
+        buf_put(&text, w->spec.api_key);
+        (void)h1_put_field(&p->head, STR("authorization"), buf_str(&text)); /* the key was checked: worker_spec_check */
     }
-    (void)h1_put_field(out, STR("connection"), STR("close"));
-    h1_put_end(out);
-    out->failed |= target.failed;
-    buf_fini(&target);
+    if (ask->method == HTTP_POST) {
+        buf_clear(&text);
+        buf_printf(&text, "%zu", ask->body.n);
+        (void)h1_put_field(&p->head, STR("content-length"), buf_str(&text));
+        if (ask->body.n)
+            (void)h1_put_field(&p->head, STR("content-type"), STR("application/json"));
+    }
+    (void)h1_put_field(&p->head, STR("connection"), STR("close"));
+    h1_put_end(&p->head);
+    buf_put(&p->body, ask->body);
+    p->head.failed |= text.failed || p->body.failed;
+    buf_fini(&text);
 }
 
-int probe_start(struct registry *r, const struct worker *w, struct str path, uint32_t connect_ms, uint32_t total_ms,
-                void (*done)(struct probe *p, int result), void *owner, struct probe **ret)
+int probe_start(struct http_client *client, struct loop *loop, const struct worker *w, const struct probe_ask *ask,
+                struct probe **ret)
 {
     struct probe *p = calloc(1, sizeof(*p));
 
     if (!p)
         return ERR_NOMEM;
-    p->loop = r->loop;
+    p->loop = loop;
     p->worker = worker_ref(w);
-    p->done = done;
-    p->owner = owner;
-    write_head(&p->head, w, path);
+    p->done = ask->done;
+    p->owner = ask->owner;
+    write_head(p, ask);
     p->fetch.call.host = w->host;
     p->fetch.call.port = w->port;
-    p->fetch.call.method = HTTP_GET;
+    p->fetch.call.method = ask->method;
     p->fetch.call.head = buf_str(&p->head);
-    p->fetch.call.connect_ms = MIN(connect_ms, total_ms);
-    p->fetch.max = BODY_MAX;
+    p->fetch.call.body = buf_str(&p->body);
+    p->fetch.call.connect_ms = ask->connect_ms ? MIN(ask->connect_ms, ask->total_ms) : ask->total_ms;
+    p->fetch.max = ask->body_max ? ask->body_max : PROBE_BODY_MAX;
     p->fetch.done = on_done;
     p->fetch.owner = p;
-    if (p->head.failed || http_fetch_start(r->client, &p->fetch) < 0) {
+    if (p->head.failed || http_fetch_start(client, &p->fetch) < 0) {
         release(p);
         return ERR_NOMEM;
     }
-    timer_start(p->loop, &p->deadline, total_ms, on_deadline);
+    timer_start(p->loop, &p->deadline, ask->total_ms, on_deadline);
     *ret = p;
     return 0;
 }

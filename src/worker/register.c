@@ -212,11 +212,16 @@ static void on_place(struct gate_wait *w)
 static void probe_health(struct registration *g)
 {
     struct entry *e = g->entry;
-    int r = probe_start(e->registry, e->worker, e->registry->conf.health_endpoint, CONNECT_MS,
-                        e->worker->spec.health.timeout_s * 1000, on_health, g, &g->health);
+    struct registry *r = e->registry;
+    struct probe_ask ask = { .path = r->conf.health_endpoint,
+                             .connect_ms = CONNECT_MS,
+                             .total_ms = e->worker->spec.health.timeout_s * 1000,
+                             .done = on_health,
+                             .owner = g };
+    int status = probe_start(r->client, r->loop, e->worker, &ask, &g->health);
 
-    if (r < 0) {
-        g->reason = r;
+    if (status < 0) {
+        g->reason = status;
         pause_or_give_up(g);
     }
 }
@@ -280,10 +285,14 @@ static void ask(struct registration *g, unsigned which, const char *path, const 
 {
     struct entry *e = g->entry;
     struct ask *a = &g->asks[which];
-    uint32_t ms = MIN(e->worker->spec.health.timeout_s * 1000, (uint32_t)INFO_MS_MAX);
+    struct probe_ask question = { .path = str_of(path),
+                                  .connect_ms = CONNECT_MS,
+                                  .total_ms = MIN(e->worker->spec.health.timeout_s * 1000, (uint32_t)INFO_MS_MAX),
+                                  .done = on_answer,
+                                  .owner = a };
 
     a->fallback = fallback;
-    a->status = probe_start(e->registry, e->worker, str_of(path), CONNECT_MS, ms, on_answer, a, &a->probe);
+    a->status = probe_start(e->registry->client, e->registry->loop, e->worker, &question, &a->probe);
     if (a->status == 0)
         g->running++;
 }

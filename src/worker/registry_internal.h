@@ -11,6 +11,7 @@
 #pragma once
 
 #include "worker/detect.h"
+#include "worker/probe.h"
 #include "worker/registry.h"
 
 #define WORKER_LOG             "smg::worker"
@@ -37,25 +38,6 @@ void gate_wait_init(struct gate_wait *w, void (*go)(struct gate_wait *w));
 bool gate_enter(struct gate *g, struct gate_wait *w); /* true: entered; false: in line, w->go follows, entered by then */
 void gate_leave(struct gate *g);
 void gate_forget(struct gate_wait *w); /* out of the line */
-
-/* ---- probe: one GET to a worker, with a deadline over all of it ---- */
-
-struct probe {
-    struct http_fetch fetch;
-    struct buf head; /* owned: the request */
-    struct timer deadline;
-    struct deferred free_later;
-    struct loop *loop;
-    const struct worker *worker; /* reference */
-    /* RESULT: HTTP status, or a negative enum err_code. The body stands in fetch.body (take it or leave it). The probe goes by itself after this. */
-    void (*done)(struct probe *p, int result);
-    void *owner;
-};
-
-int probe_start(struct registry *r, const struct worker *w, struct str path, uint32_t connect_ms, uint32_t total_ms,
-                void (*done)(struct probe *p, int result), void *owner, struct probe **ret) _must_check_;
-void probe_cancel(struct probe *p); /* silent; NULL is fine */
-struct buf probe_take_body(struct probe *p);
 
 /* ---- jobs ---- */
 
