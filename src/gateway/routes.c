@@ -11,6 +11,7 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_GET,    "/get_server_info",      ROUTE_PUBLIC, ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    inference_info,        CONTEXT_INFERENCE, NULL },
     { HTTP_GET,    "/get_model_info",       ROUTE_PUBLIC, ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    inference_info,        CONTEXT_INFERENCE, NULL },
     { HTTP_GET,    "/v1/models",            ROUTE_PUBLIC, ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    inference_models,      CONTEXT_INFERENCE, NULL },
+    { HTTP_GET,    "/openapi.json",         ROUTE_PUBLIC, ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    gateway_openapi,       CONTEXT_GATEWAY,   NULL },
 
     { HTTP_POST,   "/v1/chat/completions",  ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_chat,        CONTEXT_INFERENCE, "chat" },
     { HTTP_POST,   "/v1/completions",       ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_completions, CONTEXT_INFERENCE, "completions" },

@@ -308,6 +308,9 @@ static int make_shared(struct gateway *g, struct err *err)
     if (c->prometheus_duration_buckets.n &&
         metrics_set_duration_bounds(c->prometheus_duration_buckets.items, c->prometheus_duration_buckets.n) < 0)
         return err_set(err, ERR_INVALID, "--prometheus-duration-buckets: at most %d buckets", METRIC_BUCKETS_MAX);
+    openapi_write(&g->openapi, GATEWAY_ROUTES, GATEWAY_ROUTES_N);
+    if (g->openapi.failed)
+        return err_set(err, ERR_NOMEM, "out of memory");
     return router_new(GATEWAY_ROUTES, GATEWAY_ROUTES_N, &g->router, err);
 }
 
@@ -325,6 +328,7 @@ static void take_apart(struct gateway *g)
     router_free(g->metrics_router);
     router_free(g->probe_router);
     loop_free(g->control);
+    buf_fini(&g->openapi);
     arena_fini(&g->arena);
 }
 

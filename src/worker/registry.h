@@ -81,6 +81,9 @@ struct registry_command *registry_command_new(struct registry *r, struct loop *a
 void registry_command_post(struct registry_command *c); /* any loop; `answered` follows, always, unless the process ends */
 void registry_command_free(struct registry_command *c);
 
+/* The shape of a POST /workers body, for documents about it. */
+extern const struct json_shape WORKER_SPEC_SHAPE;
+
 /* Reads a POST /workers body (spec control-plane 6.1): 0; ERR_INVALID (wrong shape) with serde's text in *ERR; ERR_NOMEM. Strings in ARENA, none in the text. */
 int worker_spec_read(const struct json_doc *doc, struct arena *arena, struct worker_spec *ret, struct err *err) _must_check_;
 

@@ -343,7 +343,7 @@ static const struct json_shape_field SPEC_FIELDS[] = {
     OPTIONAL(struct raw_spec, SPEC_SHM_MIN, multimodal_shm_min_bytes, SHAPE_U64),
     OPTIONAL(struct raw_spec, SPEC_HANDSHAKE, zmq_handshake_address, SHAPE_STR),
 };
-static const struct json_shape SPEC = {
+const struct json_shape WORKER_SPEC_SHAPE = {
     .name = "WorkerSpec",
     .size = sizeof(struct raw_spec),
     .defaults = raw_defaults,
@@ -539,7 +539,7 @@ int worker_spec_read(const struct json_doc *doc, struct arena *arena, struct wor
     int r;
 
     arena_init(&scratch, /* cache= */ NULL, /* max_bytes= */ 0);
-    r = json_shape_read(json_root(doc), &SPEC, &scratch, &raw, err);
+    r = json_shape_read(json_root(doc), &WORKER_SPEC_SHAPE, &scratch, &raw, err);
     if (r == 0) {
         spec = convert(&raw, &scratch);
         r = scratch.failed ? ERR_NOMEM : worker_spec_copy(&spec, arena, ret);
