@@ -170,23 +170,19 @@ static const char *describe(struct str status)
     return "See the guide";
 }
 
-static void put_response(struct json_writer *w, const struct route *r, const struct openapi_operation *o, struct str status)
+static void put_answer(struct json_writer *w, const struct openapi_operation *o)
 {
-    json_key(w, status);
-    json_object(w);
-    json_put_str(w, "description", str_of(describe(status)));
-    if (status.p[0] != '2')
-        put_error_content(w, r);
-    else if (o->reply)
+    if (o->reply)
         put_json_content(w, o->reply);
     else
         put_text_content(w);
-    json_end(w);
 }
 
+enum answer_form { FORM_REPLY, FORM_ERROR };
+
 /* Those of STATUSES that are not in SEEN yet. */
-static void put_responses_of(struct json_writer *w, const struct route *r, const struct openapi_operation *o, const char *statuses,
-                             struct buf *seen)
+static void put_responses_of(struct json_writer *w, const struct route *r, const struct openapi_operation *o, enum answer_form form,
+                             const char *statuses, struct buf *seen)
 {
     struct str list = str_of(statuses), status;
 
@@ -195,7 +191,14 @@ static void put_responses_of(struct json_writer *w, const struct route *r, const
             continue;
         buf_put(seen, status);
         buf_put_char(seen, ' ');
-        put_response(w, r, o, status);
+        json_key(w, status);
+        json_object(w);
+        json_put_str(w, "description", str_of(describe(status)));
+        if (form == FORM_REPLY)
+            put_answer(w, o);
+        else
+            put_error_content(w, r);
+        json_end(w);
     }
 }
 
@@ -204,16 +207,17 @@ static void put_responses(struct json_writer *w, const struct route *r, const st
     struct buf seen = { 0 };
 
     json_put_object(w, "responses");
-    put_responses_of(w, r, o, o->statuses, &seen);
-    put_responses_of(w, r, o, ALWAYS, &seen);
+    put_responses_of(w, r, o, FORM_REPLY, o->answers, &seen);
+    put_responses_of(w, r, o, FORM_ERROR, o->errors, &seen);
+    put_responses_of(w, r, o, FORM_ERROR, ALWAYS, &seen);
     if (r->auth != ROUTE_PUBLIC)
-        put_responses_of(w, r, o, WITH_KEY, &seen);
+        put_responses_of(w, r, o, FORM_ERROR, WITH_KEY, &seen);
     if (r->auth == ROUTE_ADMIN)
-        put_responses_of(w, r, o, WITH_ROLE, &seen);
+        put_responses_of(w, r, o, FORM_ERROR, WITH_ROLE, &seen);
     if (o->request)
-        put_responses_of(w, r, o, WITH_BODY, &seen);
+        put_responses_of(w, r, o, FORM_ERROR, WITH_BODY, &seen);
     if (r->context == CONTEXT_INFERENCE) {
-        put_responses_of(w, r, o, OF_WORKERS, &seen);
+        put_responses_of(w, r, o, FORM_ERROR, OF_WORKERS, &seen);
         json_put_object(w, "default");
         json_put_str(w, "description", STR("What the worker answered"));
         json_end(w);

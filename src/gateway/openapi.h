@@ -26,8 +26,10 @@ struct openapi_operation {
     const char *summary;              /* a phrase */
     const struct json_shape *request; /* NULL = no body */
     bool request_optional;
-    const char *statuses; /* of its own, split at white space: "202 404 409"; what its auth group and its body bring is added */
-    const struct json_shape *reply;             /* of 2xx; NULL: text */
+    const char *answers;            /* statuses with the shape of `reply`, split at white space: "200 206" */
+    const struct json_shape *reply; /* NULL: text */
+    const char *
+        errors; /* further statuses of its own, in the route's error form: "404 409"; what its auth group and its body bring is added */
     const struct openapi_parameter *parameters; /* of the query; its end has no name; NULL = none */
 };
 

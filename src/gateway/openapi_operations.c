@@ -92,30 +92,30 @@ static const struct openapi_parameter WORKER_FILTERS[] = {
 
 /* clang-format off */
 const struct openapi_operation OPENAPI_OPERATIONS[] = {
-    /* method     path                     operationId          summary                                               request                optional  statuses       reply         query */
-    { HTTP_GET,   "/liveness",             "liveness",          "The process is alive",                               NULL,                  false,    "200",         NULL,         NULL },
-    { HTTP_GET,   "/health",               "health",            "The process is alive",                               NULL,                  false,    "200",         NULL,         NULL },
-    { HTTP_GET,   "/readiness",            "readiness",         "The gateway can serve requests",                     NULL,                  false,    "200 503",     &READINESS,    NULL },
-    { HTTP_GET,   "/health_generate",      "healthGenerate",    "A worker generates a token",                         NULL,                  false,    "200",         NULL,         NULL },
-    { HTTP_GET,   "/get_server_info",      "getServerInfo",     "What a worker says of itself",                       NULL,                  false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_GET,   "/get_model_info",       "getModelInfo",      "What a worker says of its model",                    NULL,                  false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_GET,   "/v1/models",            "listModels",        "The models of all workers",                          NULL,                  false,    "200",         &MODEL_LIST,   NULL },
-    { HTTP_GET,   "/openapi.json",         "openapi",           "This document",                                      NULL,                  false,    "200",         &DOCUMENT,     NULL },
+    /* method     path                     operationId          summary                                               request                optional  answers    reply         errors      query */
+    { HTTP_GET,   "/liveness",             "liveness",          "The process is alive",                               NULL,                  false,    "200",     NULL,         "",         NULL },
+    { HTTP_GET,   "/health",               "health",            "The process is alive",                               NULL,                  false,    "200",     NULL,         "",         NULL },
+    { HTTP_GET,   "/readiness",            "readiness",         "The gateway can serve requests",                     NULL,                  false,    "200 503", &READINESS,   "",         NULL },
+    { HTTP_GET,   "/health_generate",      "healthGenerate",    "A worker generates a token",                         NULL,                  false,    "200",     NULL,         "",         NULL },
+    { HTTP_GET,   "/get_server_info",      "getServerInfo",     "What a worker says of itself",                       NULL,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_GET,   "/get_model_info",       "getModelInfo",      "What a worker says of its model",                    NULL,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_GET,   "/v1/models",            "listModels",        "The models of all workers",                          NULL,                  false,    "200",     &MODEL_LIST,  "",         NULL },
+    { HTTP_GET,   "/openapi.json",         "openapi",           "This document",                                      NULL,                  false,    "200",     &DOCUMENT,    "",         NULL },
 
-    { HTTP_POST,  "/v1/chat/completions",  "chatCompletions",   "Chat; streamed when asked for",                      &CHAT,                  false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_POST,  "/v1/completions",       "completions",       "Text completion; streamed when asked for",           &COMPLETION,            false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_POST,  "/generate",             "generate",          "SGLang's own completion; streamed when asked for",   &GENERATE,              false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_POST,  "/v1/embeddings",        "embeddings",        "Embeddings",                                         &EMBEDDING,             false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_POST,  "/v1/classify",          "classify",          "Classification",                                     &CLASSIFY,              false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_POST,  "/v1/rerank",            "v1Rerank",          "Documents in order of relevance",                    &RERANK,                false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_POST,  "/rerank",               "rerank",            "Documents in order of relevance",                    &RERANK,                false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_POST,  "/v1/messages",          "messages",          "Anthropic's messages; streamed when asked for",      &MESSAGES,              false,    "200",         &ANY_OBJECT,   NULL },
-    { HTTP_POST,  "/v1/responses",         "responses",         "OpenAI's responses; streamed when asked for",        &RESPONSES,             false,    "200",         &ANY_OBJECT,   NULL },
+    { HTTP_POST,  "/v1/chat/completions",  "chatCompletions",   "Chat; streamed when asked for",                      &CHAT,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/completions",       "completions",       "Text completion; streamed when asked for",           &COMPLETION,            false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/generate",             "generate",          "SGLang's own completion; streamed when asked for",   &GENERATE,              false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/embeddings",        "embeddings",        "Embeddings",                                         &EMBEDDING,             false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/classify",          "classify",          "Classification",                                     &CLASSIFY,              false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/rerank",            "v1Rerank",          "Documents in order of relevance",                    &RERANK,                false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/rerank",               "rerank",            "Documents in order of relevance",                    &RERANK,                false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/messages",          "messages",          "Anthropic's messages; streamed when asked for",      &MESSAGES,              false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/responses",         "responses",         "OpenAI's responses; streamed when asked for",        &RESPONSES,             false,    "200",     &ANY_OBJECT,  "",         NULL },
 
-    { HTTP_POST,  "/workers",              "addWorker",         "Add a worker; it is registered in the background",   &WORKER_SPEC_SHAPE,     false,    "202 409 503", &ACCEPTED,     NULL },
-    { HTTP_GET,   "/workers",              "listWorkers",       "All registered workers",                             NULL,                  false,    "200",         &WORKER_LIST,  WORKER_FILTERS },
-    { HTTP_GET,   "/workers/{worker_id}",  "getWorker",         "One worker and its running job",                     NULL,                  false,    "200 404 503", &WORKER_INFO,  NULL },
-    { HTTP_DELETE, "/workers/{worker_id}", "removeWorker",      "Drain a worker and remove it",                       NULL,                  false,    "202 404 503", &ACCEPTED,     NULL },
+    { HTTP_POST,  "/workers",              "addWorker",         "Add a worker; it is registered in the background",   &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "409 503",  NULL },
+    { HTTP_GET,   "/workers",              "listWorkers",       "All registered workers",                             NULL,                  false,    "200",     &WORKER_LIST, "",         WORKER_FILTERS },
+    { HTTP_GET,   "/workers/{worker_id}",  "getWorker",         "One worker and its running job",                     NULL,                  false,    "200",     &WORKER_INFO, "404 503",  NULL },
+    { HTTP_DELETE, "/workers/{worker_id}", "removeWorker",      "Drain a worker and remove it",                       NULL,                  false,    "202",     &ACCEPTED,    "404 503",  NULL },
 };
 /* clang-format on */
 const size_t OPENAPI_OPERATIONS_N = ARRAY_LEN(OPENAPI_OPERATIONS);
