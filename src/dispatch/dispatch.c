@@ -67,7 +67,9 @@ void dispatcher_free(struct dispatcher *d)
 {
     if (!d)
         return;
-    free(d->candidates);
+    for (unsigned i = 0; i < CANDIDATE_LISTS; i++)
+        free(d->lists[i].rows);
+    free(d->untried.rows);
     free(d);
 }
 

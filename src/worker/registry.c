@@ -237,6 +237,8 @@ void registry_set_status(struct entry *e, enum worker_status status)
     }
     atomic_store_explicit(&live->changed_s, clock_wall_s(), memory_order_relaxed);
     atomic_store_explicit(&live->status, status, memory_order_relaxed);
+    atomic_fetch_add_explicit(&r->status_changes, 1,
+                              memory_order_release); /* acquired in registry_status_changes: who sees it sees the status */
     happened(r, REGISTRY_STATUS, e->worker);
     if (status == WORKER_NOT_READY || status == WORKER_FAILED)
         log_warn(WORKER_LOG, "worker status changed", LF_STR("worker", e->url), LF_STR("from", worker_status_text(before)),
@@ -569,6 +571,11 @@ struct registry_counts registry_counts(struct registry *r)
     uint64_t counts = atomic_load_explicit(&r->counts, memory_order_relaxed);
 
     return (struct registry_counts){ .total = (unsigned)(counts >> 32), .ready = (unsigned)counts };
+}
+
+uint64_t registry_status_changes(struct registry *r)
+{
+    return atomic_load_explicit(&r->status_changes, memory_order_acquire);
 }
 
 void registry_subscribe(struct registry *r, void (*fn)(enum registry_event e, const struct worker *w, void *arg), void *arg)

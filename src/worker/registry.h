@@ -49,6 +49,9 @@ struct registry_counts {
 };
 struct registry_counts registry_counts(struct registry *r);
 
+/* Moves on after every change of a worker's status; any thread, lock-free. Whoever keeps a list of ready workers makes it anew when this has moved (or the table's serial). */
+uint64_t registry_status_changes(struct registry *r);
+
 /* Events, on the control loop, after the table was published. */
 enum registry_event { REGISTRY_ADDED, REGISTRY_REPLACED, REGISTRY_STATUS, REGISTRY_REMOVED };
 void registry_subscribe(struct registry *r, void (*fn)(enum registry_event e, const struct worker *w, void *arg), void *arg);

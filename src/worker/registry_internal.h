@@ -100,6 +100,7 @@ struct registry {
     struct registry_conf conf;
     struct snapshot_cell table; /* struct worker_table */
     _Atomic uint64_t counts;    /* total << 32 | ready */
+    _Atomic uint64_t status_changes;
 
     struct map by_url, by_id;     /* struct entry */
     struct list listed, unlisted; // entry.link; listed in order of registration

@@ -185,6 +185,8 @@ struct worker_model {
 };
 
 struct worker_table {
+    uint64_t
+        serial; /* unlike that of any other table of this process: what was derived from a table can tell whether it still holds */
     const struct worker **workers; /* all, in order of registration; referenced */
     size_t n;
     struct map by_model;         /* canonical ids and aliases -> struct worker_model */
