@@ -60,6 +60,28 @@ static int get(struct registry *r, struct registry_command *c)
     return c->json.p ? 0 : ERR_NOMEM;
 }
 
+static int list_jobs(struct registry *r, struct registry_command *c)
+{
+    struct worker_job_view view;
+    struct entry *e;
+    size_t n = 0;
+
+    LIST_EACH(e, &r->listed, link)
+    n += job_view(e, &view) != NULL;
+    c->jobs = arena_array(&c->arena, n, sizeof(*c->jobs));
+    if (!c->jobs)
+        return ERR_NOMEM;
+    LIST_EACH(e, &r->listed, link)
+    {
+        if (!job_view(e, &view))
+            continue;
+        view.url = arena_str(&c->arena, view.url);
+        view.message = arena_str(&c->arena, view.message);
+        c->jobs[c->jobs_n++] = (struct registry_job){ e->worker->order, view };
+    }
+    return c->arena.failed ? ERR_NOMEM : 0;
+}
+
 static void on_command(struct loop *loop, struct message *m)
 {
     struct registry_command *c = CONTAINER_OF(m, struct registry_command, message);
@@ -70,6 +92,8 @@ static void on_command(struct loop *loop, struct message *m)
         registry_command_free(c);
     } else if (c->kind == REGISTRY_GET) {
         answer(r, c, get(r, c));
+    } else if (c->kind == REGISTRY_JOBS) {
+        answer(r, c, list_jobs(r, c));
     } else if (r->batch && r->waiting_n >= r->conf.jobs_max) { /* without a batch all of them run at the end of this turn */
         answer(r, c, ERR_BUSY);
     } else {

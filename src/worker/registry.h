@@ -86,7 +86,13 @@ void registry_subscribe(struct registry *r, void (*fn)(enum registry_event e, co
 
 /* ---- commands from any loop ---- */
 
-enum registry_command_kind { REGISTRY_ADD, REGISTRY_REPLACE, REGISTRY_UPDATE, REGISTRY_REMOVE, REGISTRY_GET };
+enum registry_command_kind { REGISTRY_ADD, REGISTRY_REPLACE, REGISTRY_UPDATE, REGISTRY_REMOVE, REGISTRY_GET, REGISTRY_JOBS };
+
+/* The job of a listed worker. */
+struct registry_job {
+    uint64_t order; /* the worker's */
+    struct worker_job_view view;
+};
 
 /* A PATCH: what is given replaces, labels one by one. */
 struct worker_patch {
@@ -135,7 +141,9 @@ struct registry_command {
     int result; /* 0 accepted or found; ERR_EXISTS (ADD: already registered), ERR_NOT_FOUND, ERR_BUSY (queue full), ERR_LIMIT (WORKERS_MAX), ERR_NOMEM,
                    ERR_STORE (could not be made durable: nothing changed), ERR_CANCELLED (REPLACE, UPDATE: it is being removed), ERR_INVALID (the reason in `reason`) */
     struct str reason;
-    struct str json; /* GET: the WorkerInfo (placeholders and job_status included) */
+    struct str json;           /* GET: the WorkerInfo (placeholders and job_status included) */
+    struct registry_job *jobs; /* JOBS: by order */
+    size_t jobs_n;
 };
 
 struct registry_command *registry_command_new(struct registry *r, struct loop *asker, enum registry_command_kind kind) _must_check_;
@@ -143,7 +151,7 @@ void registry_command_post(struct registry_command *c); /* any loop; `answered` 
 void registry_command_free(struct registry_command *c);
 
 /* The shape of a POST /workers body, for documents about it. */
-extern const struct json_shape WORKER_SPEC_SHAPE;
+extern const struct json_shape WORKER_SPEC_SHAPE, WORKER_PATCH_SHAPE;
 
 /* Reads a POST /workers body (spec control-plane 6.1): 0; ERR_INVALID (wrong shape) with serde's text in *ERR; ERR_NOMEM. Strings in ARENA, none in the text. */
 int worker_spec_read(const struct json_doc *doc, struct arena *arena, struct worker_spec *ret, struct err *err) _must_check_;

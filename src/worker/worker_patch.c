@@ -35,7 +35,7 @@ static const struct json_shape_field PATCH_FIELDS[] = {
     PART(PATCH_POOL, http_pool, &WORKER_POOL_SHAPE),
     PART(PATCH_RESILIENCE, resilience, &WORKER_RESILIENCE_SHAPE),
 };
-static const struct json_shape PATCH = {
+const struct json_shape WORKER_PATCH_SHAPE = {
     .name = "WorkerUpdateRequest",
     .size = sizeof(struct raw_patch),
     .check = check_patch,
@@ -84,7 +84,7 @@ int worker_patch_read(const struct json_doc *doc, struct arena *arena, struct wo
 {
     struct raw_patch raw = { 0 };
     struct worker_patch p = { 0 };
-    int r = json_shape_read(json_root(doc), &PATCH, arena, &raw, err);
+    int r = json_shape_read(json_root(doc), &WORKER_PATCH_SHAPE, arena, &raw, err);
 
     if (r < 0)
         return r;
