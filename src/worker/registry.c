@@ -424,9 +424,8 @@ int registry_restore(struct registry *r, struct str id, struct str text, struct 
     struct entry *e;
     int status;
 
-    status = uuid_parse(id, &uuid, err);
-    if (status < 0)
-        return status;
+    if (uuid_parse(id, &uuid, err) < 0)
+        return err_wrap(err, ERR_INVALID, "worker id \"%.*s\"", STR_FMT(str_first(id, 64)));
     uuid_text(uuid, name);
     arena_init(&arena, /* cache= */ NULL, /* max_bytes= */ 0);
     status = json_parse(text, &arena, &doc, &where);
