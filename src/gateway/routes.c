@@ -26,6 +26,8 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_POST,   "/workers",              ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_add_worker,      CONTEXT_ADMIN,     NULL },
     { HTTP_GET,    "/workers",              ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_WORKERS,   admin_list_workers,    CONTEXT_ADMIN,     NULL },
     { HTTP_GET,    "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_WORKERS,   admin_get_worker,      CONTEXT_ADMIN,     NULL },
+    { HTTP_PUT,    "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_replace_worker,  CONTEXT_ADMIN,     NULL },
+    { HTTP_PATCH,  "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_update_worker,   CONTEXT_ADMIN,     NULL },
     { HTTP_DELETE, "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_WORKERS,   admin_remove_worker,   CONTEXT_ADMIN,     NULL },
 };
 const size_t GATEWAY_ROUTES_N = ARRAY_LEN(GATEWAY_ROUTES);

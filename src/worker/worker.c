@@ -3,7 +3,7 @@
  * A worker is packed into one allocation: the same walk over its description runs twice, first to add up what the texts and arrays need, then to copy
  * them behind the struct.
  */
-#include "worker/worker.h"
+#include "worker/registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -352,11 +352,15 @@ static void put_models_and_kind(struct json_writer *w, const struct worker_spec 
     json_end(w);
 }
 
-static void put_settings(struct json_writer *w, const struct worker_spec *s)
+enum secrets { SECRETS_HIDDEN, SECRETS_SHOWN };
+
+static void put_settings(struct json_writer *w, const struct worker_spec *s, enum secrets secrets)
 {
     json_put_u64(w, "priority", s->priority);
     json_put_f32(w, "cost", s->cost);
-    if (s->api_key.n)
+    if (s->api_key.n && secrets == SECRETS_SHOWN)
+        json_put_str(w, "api_key", s->api_key);
+    else if (s->api_key.n)
         json_put_bool(w, "has_api_key", true);
     PUT_NUMBER(w, "bootstrap_port", s->bootstrap_port);
     PUT_TEXT(w, "kv_connector", s->kv_connector);
@@ -371,6 +375,15 @@ static void put_settings(struct json_writer *w, const struct worker_spec *s)
     PUT_TEXT(w, "multimodal_tensor_transport", s->multimodal_tensor_transport);
     PUT_NUMBER(w, "multimodal_shm_min_bytes", s->multimodal_shm_min_bytes);
     PUT_TEXT(w, "zmq_handshake_address", s->zmq_handshake_address);
+}
+
+void worker_spec_write(struct json_writer *w, const struct worker_spec *s)
+{
+    json_object(w);
+    json_put_str(w, "url", s->url);
+    put_models_and_kind(w, s);
+    put_settings(w, s, SECRETS_SHOWN);
+    json_end(w);
 }
 
 static void put_job(struct json_writer *w, const struct worker_job_view *job)
@@ -423,7 +436,7 @@ void worker_write_json(struct json_writer *w, const struct worker *worker, const
         json_put_str(w, "model_id", s->models[0].id);
     json_put_str(w, "url", s->url);
     put_models_and_kind(w, s);
-    put_settings(w, s);
+    put_settings(w, s, SECRETS_HIDDEN);
     json_put_bool(w, "is_healthy", status == WORKER_READY);
     json_put_str(w, "status", worker_status_text(status));
     json_put_u64(w, "load", load > 0 ? (uint64_t)load : 0);
