@@ -167,6 +167,7 @@ static struct worker_spec in_force(const struct registry *r, const struct worker
     struct worker_spec s = *submitted;
     struct worker_health_conf base = r->conf.health;
 
+    external_classify(&s);
     base.disabled |= s.runtime == RUNTIME_EXTERNAL; /* providers have no /health (spec control-plane 9.8) */
     s.health = worker_health_merge(&base, &s.health_update);
     return s;
