@@ -50,7 +50,7 @@
 #define PAUSE_MAX_MS 1500
 #define RETRY_MS     30000 /* after the job failed */
 #define CONNECT_MS   1500  /* one retransmission of the SYN: a host that comes up is seen within two seconds */
-#define INFO_MS      2000  /* what is missing then is left out: an engine that is slow to describe itself still serves */
+#define INFO_MS      1500  /* what is missing then is left out: an engine that is slow to describe itself still serves */
 #define MODELS_MS    500   /* how long a list of models that fails is asked for again */
 #define STARTING_MS \
     10000 /* the same where the engine says that it is starting (502 to 504): as a wildcard it would be registered for good */
