@@ -25,7 +25,9 @@ struct mock_options {
 
 static const struct option_name MODES[] = { { "canned", MOCK_CANNED }, { "realistic", MOCK_REALISTIC }, { 0 } };
 static const struct option_name RUNTIMES[] = {
-    { "sglang", MOCK_SGLANG }, { "vllm", MOCK_VLLM }, { "trtllm", MOCK_TRTLLM }, { "openai", MOCK_OPENAI }, { 0 },
+    { "sglang", MOCK_SGLANG },     { "vllm", MOCK_VLLM },     { "trtllm", MOCK_TRTLLM },
+    { "openai", MOCK_OPENAI },     { "mlx", MOCK_MLX },       { "tokenspeed", MOCK_TOKENSPEED },
+    { "llamacpp", MOCK_LLAMACPP }, { "ollama", MOCK_OLLAMA }, { 0 },
 };
 static const struct option_name SWITCH[] = { { "true", true }, { "false", false }, { 0 } };
 

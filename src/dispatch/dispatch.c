@@ -112,7 +112,9 @@ static int attempt(struct dispatch *d)
 {
     struct exchange *ex = d->request.ex;
     const struct worker *w = d->worker;
-    struct upstream_target to = { .authority = w->authority, .base_path = w->base_path, .api_key = w->spec.api_key };
+    struct upstream_target to = {
+        .authority = w->authority, .base_path = w->base_path, .api_key = w->spec.api_key, .anthropic = worker_is_anthropic(w)
+    };
     struct upstream_request r = {
         .method = d->request.method,
         .path = d->request.path,

@@ -17,7 +17,8 @@
 #include "mock/faults.h"
 
 enum mock_mode { MOCK_CANNED, MOCK_REALISTIC };
-enum mock_runtime { MOCK_SGLANG, MOCK_VLLM, MOCK_TRTLLM, MOCK_OPENAI };
+/* The last two are servers that a gateway does not know by name: llama.cpp, and Ollama, which has no health endpoint. */
+enum mock_runtime { MOCK_SGLANG, MOCK_VLLM, MOCK_TRTLLM, MOCK_OPENAI, MOCK_MLX, MOCK_TOKENSPEED, MOCK_LLAMACPP, MOCK_OLLAMA };
 
 struct mock_conf {
     struct str model; /* borrowed during mock_engine_new */

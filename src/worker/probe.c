@@ -46,6 +46,21 @@ static void on_deadline(struct timer *t)
     end(p, ERR_TIMEOUT);
 }
 
+static void write_key(struct probe *p, struct str key, struct buf *text)
+{
+    if (!key.n)
+        return;
+    if (worker_is_anthropic(p->worker)) {
+        (void)h1_put_field(&p->head, STR("x-api-key"), key);
+        (void)h1_put_field(&p->head, STR("anthropic-version"), STR("2023-06-01"));
+        return;
+    }
+    buf_clear(text);
+    buf_puts(text, "Bearer ");
+    buf_put(text, key);
+    (void)h1_put_field(&p->head, STR("authorization"), buf_str(text)); /* the worker's key was checked: worker_spec_check */
+}
+
 static void write_head(struct probe *p, const struct probe_ask *ask)
 {
     static const struct str METHODS[] = { [HTTP_GET] = STR_INIT("GET"), [HTTP_POST] = STR_INIT("POST") };
@@ -57,12 +72,7 @@ static void write_head(struct probe *p, const struct probe_ask *ask)
     h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
     (void)h1_put_field(&p->head, STR("host"), w->authority);
     (void)h1_put_field(&p->head, STR("accept"), STR("*/*"));
-    if (w->spec.api_key.n) {
-        buf_clear(&text);
-        buf_puts(&text, "Bearer ");
-        buf_put(&text, w->spec.api_key);
-        (void)h1_put_field(&p->head, STR("authorization"), buf_str(&text)); /* the key was checked: worker_spec_check */
-    }
+    write_key(p, ask->bearer.n ? ask->bearer : w->spec.api_key, &text);
     if (ask->method == HTTP_POST) {
         buf_clear(&text);
         buf_printf(&text, "%zu", ask->body.n);

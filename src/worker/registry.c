@@ -164,6 +164,7 @@ struct worker_spec registry_in_force(const struct registry *r, const struct work
     struct worker_spec s = *submitted;
     struct worker_health_conf base = r->conf.health;
 
+    external_classify(&s);
     base.disabled |= s.runtime == RUNTIME_EXTERNAL; /* providers have no /health (spec control-plane 9.8) */
     s.health = worker_health_merge(&base, &s.health_update);
     return s;

@@ -49,6 +49,10 @@ extern const size_t WORKER_CAPABILITIES_N;
 #define CAPABILITY_EMBEDDINGS (1u << 3)
 #define CAPABILITY_RERANK     (1u << 4)
 #define CAPABILITY_VISION     (1u << 6)
+#define CAPABILITY_REASONING  (1u << 8)
+#define CAPABILITY_IMAGE_GEN  (1u << 9)
+#define CAPABILITY_AUDIO      (1u << 10)
+#define CAPABILITY_MODERATION (1u << 11)
 #define CAPABILITIES_DEFAULT  135 /* chat, completions, responses, tools */
 
 /* Spec control-plane 6.2. */
@@ -103,6 +107,7 @@ struct worker_spec {
     float cost;             /* 1.0 */
     struct str api_key;     /* secret: never printed */
     int32_t bootstrap_port; /* -1 = absent */
+    int64_t dp_size;        /* -1 = absent */
     struct str kv_connector, kv_role, kv_engine_id, zmq_handshake_address;
     /* What was given of these objects: valid compact JSON, members in the order of the spec page; empty = nothing given */
     struct str health_json, http_pool_json, resilience_json;
@@ -158,6 +163,12 @@ static inline enum worker_status worker_status(const struct worker *w)
 static inline bool worker_is_ready(const struct worker *w)
 {
     return worker_status(w) == WORKER_READY;
+}
+
+/* Anthropic itself takes its key as x-api-key, beside anthropic-version. */
+static inline bool worker_is_anthropic(const struct worker *w)
+{
+    return w->spec.runtime == RUNTIME_EXTERNAL && str_eq(w->spec.provider, STR("anthropic"));
 }
 
 /* The pair that counts a request: begin at the pick, end exactly once per begin. */
