@@ -132,6 +132,7 @@ static int attempt(struct dispatch *d)
         .owner = d,
         .host = w->host,
         .port = w->port,
+        .tls = w->tls,
         .method = r.method,
         .head = upstream_http_head(&ex->arena, &to, &r),
         .body = d->body,
@@ -260,14 +261,14 @@ static bool is_retryable(const struct dispatch *d, int status)
     case ERR_TIMEOUT:
         return d->step == SENT && d->call.step == CALL_CONNECTING;
     default:
-        return false;
+        return d->step == SENT && err_is_tls(status);
     }
 }
 
 /* The answer for the last attempt's failure. Worker URLs stay out of it (decision 6). */
 static void describe(int status, struct dispatch_failure *f)
 {
-    switch (status) {
+    switch (err_is_tls(status) ? ERR_UNREACHABLE : status) {
     case ERR_TIMEOUT:
         *f = (struct dispatch_failure){ .status = 504,
                                         .code = STR("call_upstream_timeout"),

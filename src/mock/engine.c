@@ -329,6 +329,7 @@ static int make_server(struct mock_engine *e, struct err *err)
     e->contexts[0] = e;
     e->out.max = MOCK_REPLY_MAX;
     conf.router = e->router;
+    conf.tls = e->shared->conf.tls;
     r = http_server_new(e->loop, &conf, &e->server);
     return r < 0 ? err_set(err, r, "%s", err_text(r)) : 0;
 }

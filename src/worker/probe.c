@@ -101,6 +101,7 @@ int probe_start(struct http_client *client, struct loop *loop, const struct work
     write_head(p, ask);
     p->fetch.call.host = w->host;
     p->fetch.call.port = w->port;
+    p->fetch.call.tls = w->tls;
     p->fetch.call.method = ask->method;
     p->fetch.call.head = buf_str(&p->head);
     p->fetch.call.body = buf_str(&p->body);

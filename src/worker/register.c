@@ -169,7 +169,7 @@ static const char *unavailable(const struct worker_spec *s)
         return "gRPC workers are not available in this version";
     if (s->mode == WORKER_ZMQ)
         return "ZMQ (ipc://) workers are not available in this version";
-    return str_has_prefix(s->url, STR("https:")) ? "https workers are not available in this version" : NULL;
+    return NULL;
 }
 
 static bool is_stopped(struct registration *g)

@@ -138,6 +138,7 @@ struct worker {
     struct worker_spec spec;
     struct str host; /* of the base URL; where requests go */
     uint16_t port;
+    bool tls;                 /* https, grpcs */
     struct str base_path;     /* path of the URL without a trailing '/': prefix of every route; usually empty */
     struct str authority;     /* "host:port" for the Host field */
     struct worker_live *live; /* one reference */
