@@ -50,6 +50,7 @@ static void write_head(struct probe *p, const struct probe_ask *ask)
 {
     static const struct str METHODS[] = { [HTTP_GET] = STR_INIT("GET"), [HTTP_POST] = STR_INIT("POST") };
     const struct worker *w = p->worker;
+    struct str key = ask->bearer.n ? ask->bearer : w->spec.api_key;
     struct buf text = { 0 };
 
     buf_put(&text, w->base_path);
@@ -57,11 +58,13 @@ static void write_head(struct probe *p, const struct probe_ask *ask)
     h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
     (void)h1_put_field(&p->head, STR("host"), w->authority);
     (void)h1_put_field(&p->head, STR("accept"), STR("*/*"));
-    if (w->spec.api_key.n) {
+    if (key.n) {
         buf_clear(&text);
         buf_puts(&text, "Bearer ");
-        buf_put(&text, w->spec.api_key);
-        (void)h1_put_field(&p->head, STR("authorization"), buf_str(&text)); /* the key was checked: worker_spec_check */
+        buf_put(&text, key);
+        (void)h1_put_field(
+            &p->head, STR("authorization"),
+            buf_str(&text)); /* the worker's key was checked by worker_spec_check; a client's came out of a field value */
     }
     if (ask->method == HTTP_POST) {
         buf_clear(&text);

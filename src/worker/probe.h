@@ -18,6 +18,7 @@ struct probe_ask {
     enum http_method method;
     struct str path;     /* behind the worker's base path; may have a query */
     struct str body;     /* copied; empty = none. Sent as JSON */
+    struct str bearer;   /* copied; in place of the worker's own key; empty = the worker's. Held to what a field value may be */
     uint32_t connect_ms; /* 0 = total_ms */
     uint32_t total_ms;
     size_t body_max; /* of the reply; 0 = PROBE_BODY_MAX */
