@@ -58,13 +58,15 @@ static void write_key(struct probe *p, struct str key, struct buf *text)
     buf_clear(text);
     buf_puts(text, "Bearer ");
     buf_put(text, key);
-    (void)h1_put_field(&p->head, STR("authorization"), buf_str(text)); /* the worker's key was checked: worker_spec_check */
+    (void)h1_put_field(&p->head, STR("authorization"),
+                       buf_str(text)); /* a worker's key was checked by worker_spec_check, a client's came out of a field value */
 }
 
 static void write_head(struct probe *p, const struct probe_ask *ask)
 {
     static const struct str METHODS[] = { [HTTP_GET] = STR_INIT("GET"), [HTTP_POST] = STR_INIT("POST") };
     const struct worker *w = p->worker;
+    struct str key = ask->bearer.n ? ask->bearer : w->spec.api_key;
     struct buf text = { 0 };
 
     buf_put(&text, w->base_path);
@@ -72,7 +74,7 @@ static void write_head(struct probe *p, const struct probe_ask *ask)
     h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
     (void)h1_put_field(&p->head, STR("host"), w->authority);
     (void)h1_put_field(&p->head, STR("accept"), STR("*/*"));
-    write_key(p, ask->bearer.n ? ask->bearer : w->spec.api_key, &text);
+    write_key(p, key, &text);
     if (ask->method == HTTP_POST) {
         buf_clear(&text);
         buf_printf(&text, "%zu", ask->body.n);
