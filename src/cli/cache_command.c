@@ -1,6 +1,7 @@
 /* cli/cache_command.c -- `smg cache flush` */
 #include <stdio.h>
 
+#include "cli/text_table.h"
 #include "cli/gateway_client.h"
 #include "cli/worker_client.h"
 
@@ -31,7 +32,7 @@ const struct option_table CACHE_FLUSH_TABLE = {
 
 static struct str text(struct json object, const char *key, struct gateway_reply *r)
 {
-    return cli_clean(json_str(json_get(object, str_of(key)), &r->arena), &r->arena);
+    return text_clean(json_str(json_get(object, str_of(key)), &r->arena), &r->arena);
 }
 
 static int print_result(struct gateway_reply *r)

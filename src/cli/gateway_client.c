@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/url.h"
+#include "cli/text_table.h"
 
 #define TOKEN_MAX   (64u << 10)
 #define MESSAGE_MAX 400 /* bytes of the gateway's own words in a message */
@@ -305,29 +306,6 @@ int gateway_pause(struct gateway_client *g, uint64_t ms)
 
 /* ---- what went wrong, in words ---- */
 
-struct str cli_clean(struct str s, struct arena *arena)
-{
-    char *copy = NULL;
-
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        bool c1 = c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0; /* U+0080 to U+009F: some terminals obey them */
-
-        if (c >= 0x20 && c != 0x7F && !c1)
-            continue;
-        if (!copy) {
-            copy = arena_alloc(arena, s.n);
-            if (!copy)
-                return STR_NONE;
-            memcpy(copy, s.p, s.n);
-        }
-        copy[i] = '?';
-        if (c1)
-            copy[++i] = '?';
-    }
-    return copy ? (struct str){ copy, s.n } : s;
-}
-
 /* The sentence inside an error body: {"error":M}, {"error":{"message":M}}, {"message":M}; else a short text as it is. */
 static struct str message_of(struct str body, struct arena *arena)
 {
@@ -345,7 +323,7 @@ static struct str message_of(struct str body, struct arena *arena)
     } else if (body.n && body.p[0] != '<') {
         text = str_trim(body);
     }
-    return cli_clean(str_first(text, MESSAGE_MAX), arena);
+    return text_clean(str_first(text, MESSAGE_MAX), arena);
 }
 
 static void put_remedy(const struct gateway_client *g, unsigned status, struct buf *out)

@@ -131,9 +131,6 @@ void gateway_explain(const struct gateway_client *g, unsigned status, struct str
 /* Why no answer came: CODE is negative. */
 void gateway_explain_failure(const struct gateway_client *g, const struct gateway_target *t, int code, struct buf *out);
 
-/* Text from outside made fit for a terminal: control characters become '?'. A view of S when there are none. */
-struct str cli_clean(struct str s, struct arena *arena);
-
 /* Runs a command of this kind: options into CONFIG (whose first member is a struct gateway_options), client, RUN, clean-up. Returns the exit status. */
 int cli_run_with_gateway(const struct option_table *table, int argc, const char *const *argv, void *config, size_t config_size,
                          int (*run)(struct gateway_client *g, void *config, struct arena *arena));

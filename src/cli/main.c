@@ -21,6 +21,7 @@ static const struct command COMMANDS[] = {
     { NULL, "mock-engine", NULL, cli_mock_engine, &MOCK_TABLE,
       "run simulated inference engines, to try the gateway and to plan capacity" },
     { NULL, "bench", NULL, cli_bench, &BENCH_TABLE, "measure a gateway or an engine" },
+    { NULL, "top", NULL, cli_top, &TOP_TABLE, "watch the workers of a running gateway, live" },
     { NULL, "loads", NULL, cli_loads, &LOADS_TABLE, "the load that each engine reports" },
     { "worker", "list", "ls", cli_worker_list, &WORKER_LIST_TABLE, "list them" },
     { "worker", "get", NULL, cli_worker_get, &WORKER_GET_TABLE, "show one, and its job" },

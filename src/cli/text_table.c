@@ -74,6 +74,29 @@ void text_put_duration(uint64_t ms, struct buf *out)
     buf_printf(out, "%llu ms", (unsigned long long)ms);
 }
 
+struct str text_clean(struct str s, struct arena *arena)
+{
+    char *copy = NULL;
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        bool c1 = c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0; /* U+0080 to U+009F: some terminals obey them */
+
+        if (c >= 0x20 && c != 0x7F && !c1)
+            continue;
+        if (!copy) {
+            copy = arena_alloc(arena, s.n);
+            if (!copy)
+                return STR_NONE;
+            memcpy(copy, s.p, s.n);
+        }
+        copy[i] = '?';
+        if (c1)
+            copy[++i] = '?';
+    }
+    return copy ? (struct str){ copy, s.n } : s;
+}
+
 static const struct str *cells_of(const struct text_table *t, size_t *ret_rows)
 {
     *ret_rows = t->columns_n ? t->cells.n / sizeof(struct str) / t->columns_n : 0;
@@ -125,8 +148,8 @@ static void put_row(const struct text_table *t, const unsigned *widths, const st
 
 void text_table_render(const struct text_table *t, unsigned width, struct buf *out)
 {
-    struct str titles[TEXT_TABLE_COLUMNS];
-    unsigned widths[TEXT_TABLE_COLUMNS];
+    struct str titles[TEXT_TABLE_COLUMNS] = { 0 };
+    unsigned widths[TEXT_TABLE_COLUMNS] = { 0 };
     size_t rows;
     const struct str *cells = cells_of(t, &rows);
 

@@ -3,7 +3,7 @@
  *   text_table_init, text_table_cell (row by row, left to right) ..., text_table_render
  *
  * A cell that is too long loses its beginning ("..0.0.12:8000"): names of models, hosts and ports tell themselves apart at their end. Only columns that may shrink do, the
- * widest first, never below TEXT_TABLE_SHORT. Widths count code points; text from outside must have gone through cli_clean.
+ * widest first, never below TEXT_TABLE_SHORT. Widths count code points; text from outside must have gone through text_clean.
  * Failure is sticky, in the buf that is rendered into. One owner, one thread.
  */
 #pragma once
@@ -40,6 +40,9 @@ unsigned text_terminal_width(void);
 
 /* S in WIDTH columns: shortened at its beginning, or blanks added before (RIGHT) or behind it. */
 void text_put_cell(struct str s, unsigned width, bool right, struct buf *out);
+
+/* Text from outside made fit for a terminal: control characters become '?'. A view of S when there are none; empty when memory is out. */
+struct str text_clean(struct str s, struct arena *arena);
 
 /* "850 ms", "12 s", "3 min", "5 h", "2 d". */
 void text_put_duration(uint64_t ms, struct buf *out);

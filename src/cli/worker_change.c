@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/text_table.h"
 #include "cli/worker_client.h"
 
 struct change_config {
@@ -161,7 +162,7 @@ const struct option_table WORKER_REPLACE_TABLE = {
 
 static int say_accepted(struct gateway_reply *r, const char *verb)
 {
-    struct str id = cli_clean(json_str(json_get(json_root(&r->doc), STR("worker_id")), &r->arena), &r->arena);
+    struct str id = text_clean(json_str(json_get(json_root(&r->doc), STR("worker_id")), &r->arena), &r->arena);
 
     printf("worker %.*s: %s accepted; `smg worker get %.*s` shows how it goes\n", STR_FMT(id), verb, STR_FMT(id));
     return fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
@@ -176,8 +177,8 @@ static int wait_and_say(struct gateway_client *g, const struct change_config *c,
         status = gateway_print(&last);
     } else if (status == CLI_OK) {
         struct json root = json_root(&last.doc);
-        struct str url = cli_clean(json_str(json_get(root, STR("url")), &last.arena), &last.arena);
-        struct str state = cli_clean(json_str(json_get(root, STR("status")), &last.arena), &last.arena);
+        struct str url = text_clean(json_str(json_get(root, STR("url")), &last.arena), &last.arena);
+        struct str state = text_clean(json_str(json_get(root, STR("status")), &last.arena), &last.arena);
 
         printf("worker %.*s at %.*s is %.*s\n", STR_FMT(id), STR_FMT(url), STR_FMT(state));
         status = fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;

@@ -117,7 +117,7 @@ static struct str member(struct json worker, const char *key, struct gateway_rep
 {
     struct json v = json_get(worker, str_of(key));
 
-    return cli_clean(json_is(v, JSON_STRING) ? json_str(v, &r->arena) : json_is_null(v) ? STR("-") : json_raw(v), &r->arena);
+    return text_clean(json_is(v, JSON_STRING) ? json_str(v, &r->arena) : json_is_null(v) ? STR("-") : json_raw(v), &r->arena);
 }
 
 static struct str short_id(struct json worker, struct gateway_reply *r)
@@ -254,7 +254,7 @@ static void put_members(struct json object, struct str prefix, struct gateway_re
     struct json_iter it = json_iter(object);
 
     while (json_next(&it)) {
-        struct str name = cli_clean(json_str(it.key, &r->arena), &r->arena), value;
+        struct str name = text_clean(json_str(it.key, &r->arena), &r->arena), value;
 
         if (prefix.n)
             name = arena_printf(&r->arena, "%.*s.%.*s", STR_FMT(prefix), STR_FMT(name));
@@ -266,7 +266,7 @@ static void put_members(struct json object, struct str prefix, struct gateway_re
             value = ids_of(it.value, r);
         else
             value = json_is(it.value, JSON_STRING) ? json_str(it.value, &r->arena) : json_raw(it.value);
-        put_line(out, name, cli_clean(value, &r->arena));
+        put_line(out, name, text_clean(value, &r->arena));
         if (str_has_suffix(name, STR(".timestamp"))) {
             uint64_t at, now = clock_wall_s();
             struct buf age = { 0 };

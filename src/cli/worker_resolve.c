@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/ids.h"
+#include "cli/text_table.h"
 #include "cli/worker_client.h"
 
 static bool is_part_of_id(struct str s)
@@ -45,7 +46,7 @@ static int pick(const struct gateway_client *g, struct gateway_reply *list, stru
             continue;
         if (found.n) {
             fprintf(stderr, "smg: error: '%.*s' means more than one worker, %.*s and %.*s among them: give more of the id\n",
-                    STR_FMT(target), STR_FMT(cli_clean(found, &list->arena)), STR_FMT(cli_clean(id, &list->arena)));
+                    STR_FMT(target), STR_FMT(text_clean(found, &list->arena)), STR_FMT(text_clean(id, &list->arena)));
             return CLI_FAILED;
         }
         found = id;
