@@ -34,8 +34,8 @@ struct dispatch {
     struct str model; /* canonical, arena */
     struct str body;  /* what prepare() gave; arena */
     bool prepared;
-    unsigned status; /* of the reply's head */
-    uint64_t began_us, first_part_us;
+    unsigned status;                             /* of the reply's head */
+    uint64_t began_us, picked_us, first_part_us; /* loop clock; picked_us of the worker that has it now */
 };
 
 static int attempt(struct dispatch *d);
@@ -81,6 +81,7 @@ const struct worker_table *dispatcher_table(struct dispatcher *d)
 /* The one place where a worker is let go: its load ends and the reference stays only in tried[]. */
 static void release_worker(struct dispatch *d)
 {
+    worker_count_busy(d->worker, loop_now_us(d->dispatcher->loop) - d->picked_us);
     worker_load_end(d->worker);
     d->worker = NULL;
 }
@@ -155,6 +156,7 @@ static int pick(struct dispatch *d, struct dispatch_failure *failure)
     if (!w)
         return ERR_NOT_FOUND;
     d->worker = w;
+    d->picked_us = loop_now_us(d->dispatcher->loop);
     d->tried[d->tried_n++] = w;
     dispatch_count_selection(d->dispatcher, d->model);
     return 0;
@@ -212,8 +214,10 @@ static void on_head(struct http_call *call, const struct http_head *head)
     d->step = REPLYING;
     d->status = head->status;
     dispatch_count_attempt(d->dispatcher, head->status, STR_NONE);
-    if (head->status >= 500)
+    if (head->status >= 500) {
         dispatch_count_worker_error(d->dispatcher, head->status);
+        worker_count_failure(d->worker);
+    }
     d->sink->ops->on_head(d->sink, head);
 }
 
@@ -312,7 +316,7 @@ static void on_end(struct http_call *call, int status)
     }
     log_warn(TARGET, "attempt failed", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),
              LF_CSTR("reason", err_text(status)), LF_BOOL("reply_begun", after_head), LF_UINT("attempt", d->tried_n));
-    atomic_fetch_add_explicit(&d->worker->live->failures, 1, memory_order_relaxed);
+    worker_count_failure(d->worker);
     describe(status, &failure);
     dispatch_count_worker_error(d->dispatcher, failure.status);
     if (!after_head)

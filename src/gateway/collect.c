@@ -21,6 +21,23 @@ static void collect_workers(struct prometheus_writer *w, const struct worker_tab
                           (double)worker_load(t->workers[i]));
 }
 
+/* Ours; `smg top` makes its rates of them. Time over requests that ended is their mean duration. */
+static void collect_traffic(struct prometheus_writer *w, const struct worker_table *t)
+{
+    prometheus_family(w, "smg_worker_requests_total", METRIC_COUNTER, "Requests given to each worker, those in flight included");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->processed, memory_order_relaxed));
+    prometheus_family(w, "smg_worker_failures_total", METRIC_COUNTER, "Attempts that broke off or were answered with a 5xx status");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->failures, memory_order_relaxed));
+    prometheus_family(w, "smg_worker_request_seconds_total", METRIC_COUNTER, "Time that ended requests spent with each worker");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->busy_us, memory_order_relaxed) / 1e6);
+}
+
 static void collect_pools(struct prometheus_writer *w, const struct worker_table *t)
 {
     prometheus_family(w, "smg_worker_pool_size", METRIC_GAUGE, "Registered workers per model");
@@ -77,6 +94,7 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
 
     if (t->n) {
         collect_workers(w, t);
+        collect_traffic(w, t);
         collect_pools(w, t);
     }
     collect_loops(w, g);

@@ -124,7 +124,8 @@ struct worker_live {
     _Atomic unsigned refs;
     _Atomic int64_t load;       /* requests in flight: counted from the pick to the end of the body or the abort */
     _Atomic uint64_t processed; /* picks */
-    _Atomic uint64_t failures;  /* attempts that failed before a reply's head */
+    _Atomic uint64_t failures;  /* attempts that broke off, or were answered with a 5xx status */
+    _Atomic uint64_t busy_us;   /* sum of the times from pick to end of the requests that ended */
     _Atomic int status;         /* enum worker_status; written by the control thread only, as the following two */
     _Atomic int reason;         /* why the last health probe failed: a negative enum err_code or an HTTP status; 0 = it did not */
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
@@ -181,6 +182,15 @@ static inline void worker_load_begin(const struct worker *w)
 static inline void worker_load_end(const struct worker *w)
 {
     atomic_fetch_sub_explicit(&w->live->load, 1, memory_order_relaxed);
+}
+/* What a request's time with a worker came to; for the rates of GET /metrics. */
+static inline void worker_count_busy(const struct worker *w, uint64_t us)
+{
+    atomic_fetch_add_explicit(&w->live->busy_us, us, memory_order_relaxed);
+}
+static inline void worker_count_failure(const struct worker *w)
+{
+    atomic_fetch_add_explicit(&w->live->failures, 1, memory_order_relaxed);
 }
 static inline int64_t worker_load(const struct worker *w)
 {
