@@ -344,6 +344,7 @@ static struct worker_spec convert(const struct raw_spec *raw, struct arena *aren
     s.cost = raw->cost;
     s.api_key = raw->api_key;
     s.bootstrap_port = raw->given[SPEC_BOOTSTRAP] ? raw->bootstrap_port : -1;
+    s.dp_size = -1; /* ignored on input: the engine says it (spec control-plane 6.1) */
     s.zmq_handshake_address = raw->zmq_handshake_address;
     s.health_json = worker_part_write(&WORKER_HEALTH_SHAPE, &raw->health, arena);
     s.http_pool_json = worker_part_write(&WORKER_POOL_SHAPE, &raw->http_pool, arena);
@@ -364,6 +365,7 @@ void worker_spec_defaults(struct worker_spec *spec)
         .priority = 50,
         .cost = 1.0f,
         .bootstrap_port = -1,
+        .dp_size = -1,
         .max_connection_attempts = 20,
         .kv_block_size = -1,
         .load_monitor_interval_s = -1,
