@@ -142,6 +142,7 @@ static int make_registry(struct gateway *g, struct err *err)
         .startup_check_interval_s = c->worker_startup_check_interval_s,
         .startup_delay_s = c->worker_startup_delay_s,
         .jobs_max = JOBS_MAX,
+        .dp_aware = c->dp_aware,
         .aliases_n = c->model_aliases.n,
     };
     struct str *pairs;

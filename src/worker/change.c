@@ -137,6 +137,15 @@ static int mismatch(struct registry_command *c, const struct entry *e)
     return ERR_INVALID;
 }
 
+static int refuse_group(struct registry_command *c, const struct entry *e)
+{
+    c->reason = arena_printf(&c->arena,
+                             "Worker '%.*s' belongs to a data-parallel group. PUT is not supported for data-parallel workers. Use "
+                             "DELETE + POST instead.",
+                             STR_FMT(entry_row(e, c->id)->spec.url));
+    return ERR_INVALID;
+}
+
 static int plan_replace(struct registry *r, struct registry_command *c)
 {
     struct entry *e = entry_of(r, c);
@@ -145,6 +154,8 @@ static int plan_replace(struct registry *r, struct registry_command *c)
         return ERR_NOT_FOUND;
     if (is_draining(e))
         return ERR_CANCELLED;
+    if (e->ranks)
+        return refuse_group(c, e);
     if (!str_eq(e->url, c->spec.url))
         return mismatch(c, e);
     if (queue_is_full(r))
@@ -251,12 +262,10 @@ static int apply_update(struct registry *r, struct registry_command *c)
     }
     worker_unref(e->submitted);
     e->submitted = STEAL(c->plan.submitted);
-    if (e->listed) {
-        registry_redescribe(e, w);
-    } else {
-        worker_unref(e->worker);
-        e->worker = worker_ref(e->submitted);
-    }
+    if (e->listed)
+        return registry_redescribe(e, w);
+    worker_unref(e->worker);
+    e->worker = worker_ref(e->submitted);
     return 0;
 }
 

@@ -54,7 +54,7 @@ static int get(struct registry *r, struct registry_command *c)
     if (!e)
         return ERR_NOT_FOUND;
     json_begin(&w, &out);
-    worker_write_json(&w, e->worker, job_view(e, &view));
+    worker_write_json(&w, entry_row(e, c->id), job_view(e, &view));
     c->json = out.failed ? STR_NONE : arena_str(&c->arena, buf_str(&out));
     buf_fini(&out);
     return c->json.p ? 0 : ERR_NOMEM;
@@ -63,11 +63,12 @@ static int get(struct registry *r, struct registry_command *c)
 static int list_jobs(struct registry *r, struct registry_command *c)
 {
     struct worker_job_view view;
+    struct entry_rows rows;
     struct entry *e;
     size_t n = 0;
 
     LIST_EACH(e, &r->listed, link)
-    n += job_view(e, &view) != NULL;
+    n += job_view(e, &view) ? entry_rows(e).n : 0;
     c->jobs = arena_array(&c->arena, n, sizeof(*c->jobs));
     if (!c->jobs)
         return ERR_NOMEM;
@@ -77,7 +78,9 @@ static int list_jobs(struct registry *r, struct registry_command *c)
             continue;
         view.url = arena_str(&c->arena, view.url);
         view.message = arena_str(&c->arena, view.message);
-        c->jobs[c->jobs_n++] = (struct registry_job){ e->worker->order, view };
+        rows = entry_rows(e);
+        for (unsigned i = 0; i < rows.n; i++)
+            c->jobs[c->jobs_n++] = (struct registry_job){ rows.workers[i]->order, view };
     }
     return c->arena.failed ? ERR_NOMEM : 0;
 }

@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/url.h"
 
 #define JOBS_MAX         1000
 #define JOB_KEEP_S       3600
@@ -33,6 +32,7 @@ void registry_changed(struct registry *r)
 
 static struct worker_table *build_table(struct registry *r)
 {
+    struct entry_rows rows;
     struct entry *e;
     size_t n = 0;
 
@@ -45,7 +45,11 @@ static struct worker_table *build_table(struct registry *r)
         r->rows_cap = r->listed_n * 2;
     }
     LIST_EACH(e, &r->listed, link)
-    r->rows[n++] = e->worker;
+    {
+        rows = entry_rows(e);
+        for (unsigned i = 0; i < rows.n; i++)
+            r->rows[n++] = rows.workers[i];
+    }
     return worker_table_new(r->rows, n);
 }
 
@@ -116,10 +120,19 @@ static void happened(struct registry *r, enum registry_event event, const struct
     r->happenings[r->happenings_n++] = (struct registry_happening){ event, worker_ref(w) };
 }
 
+static void happened_to(struct entry *e, enum registry_event event)
+{
+    struct entry_rows rows = entry_rows(e);
+
+    for (unsigned i = 0; i < rows.n; i++)
+        happened(e->registry, event, rows.workers[i]);
+}
+
 /* ---- entries ---- */
 
 static void free_entry(struct entry *e)
 {
+    ranks_free(e->ranks, e->ranks_n);
     worker_unref(e->worker);
     worker_unref(e->submitted);
     worker_unref(e->done);
@@ -262,7 +275,8 @@ static void replace(struct entry *replacement, const struct worker *w)
     worker_unref(e->submitted);
     e->submitted = worker_ref(replacement->submitted);
     job_done(e);
-    registry_redescribe(e, w);
+    if (registry_redescribe(e, w) < 0)
+        log_error(WORKER_LOG, "out of memory for a worker's new description", LF_STR("worker", e->url));
     if (!worker_is_ready(w)) { /* it has just answered */
         e->health.counters = (struct health_counters){ 0 };
         registry_set_status(e, WORKER_READY);
@@ -283,24 +297,45 @@ static bool same_health(const struct worker_health_conf *a, const struct worker_
            a->failure_threshold == b->failure_threshold && a->disabled == b->disabled;
 }
 
-void registry_redescribe(struct entry *e, const struct worker *w)
+/* The keys of the map are views of the workers: the new ones' take the place of the old ones'. */
+static void ranks_swap(struct entry *e, const struct worker **ranks)
+{
+    const struct worker **old = e->ranks;
+    int r;
+
+    ranks_unindex(e);
+    e->ranks = ranks;
+    r = ranks_index(e);
+    assert(r == 0); /* as many as were there: the map has room */
+    (void)r;
+    ranks_free(old, e->ranks_n);
+}
+
+int registry_redescribe(struct entry *e, const struct worker *w)
 {
     struct registry *r = e->registry;
-    const struct worker *old = e->worker;
+    const struct worker *old = e->worker, **ranks = NULL;
     bool watched_alike = same_health(&old->spec.health, &w->spec.health);
 
     assert(e->listed && w->live == old->live);
+    if (e->ranks && ranks_make(e, w, e->ranks_n, &ranks) < 0) {
+        worker_unref(w);
+        return ERR_NOMEM;
+    }
+    if (ranks)
+        ranks_swap(e, ranks);
     e->worker = w;
     r->dirty = true;
-    happened(r, REGISTRY_REPLACED, w);
+    happened_to(e, REGISTRY_REPLACED);
     worker_unref(old);
     log_info(WORKER_LOG, "worker changed", LF_STR("worker", e->url), LF_UINT("revision", w->revision));
     if (watched_alike)
-        return;
+        return 0;
     health_stop(e);
     if (w->spec.health.disabled && !worker_is_ready(w))
         registry_set_status(e, WORKER_READY); /* nobody would ever say so (spec control-plane 10.1) */
     health_begin(e, HEALTH_AFTER_INTERVAL);
+    return 0;
 }
 
 /* ---- steps of entries ---- */
@@ -315,166 +350,144 @@ void registry_forget_entry(struct entry *e)
     map_remove(&r->by_id, (struct str){ e->id, UUID_TEXT_LEN });
     list_remove(&e->link);
     if (e->listed) {
-        r->listed_n--;
-        r->ready_n -= worker_is_ready(e->worker);
+        unsigned n = entry_rows(e).n;
+
+        ranks_unindex(e);
+        r->listed_n -= n;
+        r->ready_n -= worker_is_ready(e->worker) ? n : 0;
         r->dirty = true;
-        happened(r, REGISTRY_REMOVED, e->worker);
+        happened_to(e, REGISTRY_REMOVED);
         log_info(WORKER_LOG, "worker removed", LF_STR("worker", e->url), LF_UINT("workers", r->listed_n));
     }
     free_entry_later(e);
 }
 
+/* With --dp-aware every engine that has ranks is one; providers have none. */
+static bool is_group(const struct registry *r, const struct worker_spec *spec)
+{
+    return r->conf.dp_aware && spec->runtime != RUNTIME_EXTERNAL;
+}
+
+static int64_t ranks_of(const struct worker_spec *spec)
+{
+    unsigned n;
+
+    return ranks_size(spec, &n, /* err= */ NULL) == 0 ? (int64_t)n : -1;
+}
+
 struct worker *registry_describe(struct entry *e, const struct worker_spec *spec, uint64_t order)
 {
+    struct worker_spec group = *spec;
     const struct worker *of = e->replaces ? e->replaces->worker : e->worker;
 
     if (e->replaces)
         return worker_new(spec, e->id, of->revision + 1, of->order, of->live);
-    return worker_new(spec, e->id, of->revision, order, of->live);
+    if (is_group(e->registry, spec)) {
+        group.dp_base_url = e->url;
+        group.dp_rank = -1;
+        group.dp_size = ranks_of(spec);
+    }
+    return worker_new(&group, e->id, of->revision, order, of->live);
+}
+
+static void write_status(const struct worker *w, enum worker_status status)
+{
+    atomic_store_explicit(&w->live->changed_s, clock_wall_s(), memory_order_relaxed);
+    atomic_store_explicit(&w->live->status, status, memory_order_relaxed);
+}
+
+static void set_live_status(struct entry *e, enum worker_status status)
+{
+    write_status(e->worker, status);
+    for (unsigned i = 0; i < e->ranks_n; i++)
+        write_status(e->ranks[i], status);
 }
 
 void registry_set_status(struct entry *e, enum worker_status status)
 {
     struct registry *r = e->registry;
-    struct worker_live *live = e->worker->live;
+    struct entry_rows rows = entry_rows(e);
     enum worker_status before = worker_status(e->worker);
     char reason[WORKER_REASON_MAX];
 
     if (e->listed) {
-        r->ready_n -= before == WORKER_READY;
-        r->ready_n += status == WORKER_READY;
+        r->ready_n -= before == WORKER_READY ? rows.n : 0;
+        r->ready_n += status == WORKER_READY ? rows.n : 0;
     }
-    atomic_store_explicit(&live->changed_s, clock_wall_s(), memory_order_relaxed);
-    atomic_store_explicit(&live->status, status, memory_order_relaxed);
+    set_live_status(e, status);
     atomic_fetch_add_explicit(&r->status_changes, 1,
                               memory_order_release); /* acquired in registry_status_changes: who sees it sees the status */
-    happened(r, REGISTRY_STATUS, e->worker);
+    happened_to(e, REGISTRY_STATUS);
     if (status == WORKER_NOT_READY || status == WORKER_FAILED)
         log_warn(WORKER_LOG, "worker status changed", LF_STR("worker", e->url), LF_STR("from", worker_status_text(before)),
                  LF_STR("to", worker_status_text(status)),
-                 LF_CSTR("reason", worker_reason_text(atomic_load(&live->reason), reason)));
+                 LF_CSTR("reason", worker_reason_text(atomic_load(&e->worker->live->reason), reason)));
     else
         log_info(WORKER_LOG, "worker status changed", LF_STR("worker", e->url), LF_STR("from", worker_status_text(before)),
                  LF_STR("to", worker_status_text(status)));
+}
+
+/* The ranks of a new group; 0, or the job has failed. */
+static int make_group(struct entry *e, const struct worker *w)
+{
+    struct registry *r = e->registry;
+    const struct worker **ranks;
+    struct err err = { 0 };
+    unsigned n = 0;
+    int status = ranks_size(&w->spec, &n, &err);
+
+    if (status == 0 && r->listed_n + n > WORKERS_MAX)
+        status = err_set(&err, ERR_LIMIT, "%.*s has %u ranks, but the gateway takes no more than %d workers", STR_FMT(e->url), n,
+                         WORKERS_MAX);
+    if (status == 0)
+        status = ranks_make(e, w, n, &ranks);
+    if (status == 0) {
+        e->ranks = ranks;
+        e->ranks_n = n;
+        status = ranks_index(e);
+        if (status < 0) {
+            ranks_free(STEAL(e->ranks), n);
+            e->ranks_n = 0;
+        }
+    }
+    if (status < 0) {
+        (void)job_begin(e, JOB_ADD, JOB_FREE); /* JOB_FREE is never refused */
+        job_fail(e, "Workflow failed at step discover_dp_info: Step failed: discover_dp_info - %s",
+                 status == ERR_NOMEM ? "out of memory" : err.message);
+        log_warn(WORKER_LOG, "data-parallel worker not registered", LF_STR("worker", e->url), LF_CSTR("reason", err.message));
+    }
+    return status;
 }
 
 void registry_list_entry(struct entry *e, struct worker *w)
 {
     struct registry *r = e->registry;
     struct str model = w->spec.models_n ? w->spec.models[0].id : STR("(any)");
+    unsigned n;
 
     if (e->replaces) {
         replace(e, w);
         return;
     }
+    if (is_group(r, &w->spec) && make_group(e, w) < 0) {
+        worker_unref(w);
+        return;
+    }
     worker_unref(e->worker);
     e->worker = w;
-    r->next_order = w->order + 1;
+    n = entry_rows(e).n;
+    r->next_order = w->order + n;
     list_remove(&e->link);
     list_append(&r->listed, &e->link);
     e->listed = true;
-    r->listed_n++;
-    r->ready_n++;
-    atomic_store_explicit(&w->live->changed_s, clock_wall_s(), memory_order_relaxed);
-    atomic_store_explicit(&w->live->status, WORKER_READY, memory_order_relaxed);
+    r->listed_n += n;
+    r->ready_n += n;
+    set_live_status(e, WORKER_READY);
     r->dirty = true;
-    happened(r, REGISTRY_ADDED, w);
+    happened_to(e, REGISTRY_ADDED);
     log_info(WORKER_LOG, "worker registered", LF_STR("worker", e->url), LF_STR("model", model),
              LF_STR("runtime", worker_runtime_text(w->spec.runtime)), LF_UINT("workers", r->listed_n));
     health_begin(e, e->origin == ORIGIN_STARTUP ? HEALTH_AFTER_INTERVAL : HEALTH_AT_ONCE);
-}
-
-/* ---- workers that stand at the start ---- */
-
-static void on_begin(struct loop *loop, struct message *m)
-{
-    struct registry *r = CONTAINER_OF(m, struct registry, begin);
-    struct entry *e;
-
-    (void)loop;
-    r->begin_posted = false;
-    if (r->stopped)
-        return;
-    LIST_EACH(e, &r->unlisted, link)
-    {
-        if (e->job.status == JOB_NONE && job_begin(e, JOB_ADD, JOB_FREE) == 0)
-            registration_begin(e);
-    }
-}
-
-/* Waits for the loop to run. */
-static void begin_later(struct registry *r, struct entry *e)
-{
-    list_remove(&e->link);
-    list_append(&r->unlisted, &e->link);
-    if (r->begin_posted)
-        return;
-    r->begin_posted = true;
-    r->begin.run = on_begin;
-    loop_post(r->loop, &r->begin);
-}
-
-int registry_restore(struct registry *r, struct str id, struct str text, struct err *err)
-{
-    struct arena arena;
-    struct worker_spec spec;
-    struct json_doc doc;
-    struct json_error where;
-    struct uuid uuid;
-    char name[UUID_TEXT_LEN + 1];
-    struct entry *e;
-    int status;
-
-    if (uuid_parse(id, &uuid, err) < 0)
-        return err_wrap(err, ERR_INVALID, "worker id \"%.*s\"", STR_FMT(str_first(id, 64)));
-    uuid_text(uuid, name);
-    arena_init(&arena, /* cache= */ NULL, /* max_bytes= */ 0);
-    status = json_parse(text, &arena, &doc, &where);
-    if (status == ERR_SYNTAX)
-        status = err_set(err, ERR_INVALID, "%s at line %u column %u", where.message, where.line, where.column);
-    if (status == 0)
-        status = worker_spec_read(&doc, &arena, &spec, err);
-    if (status == 0)
-        status = url_check_worker(spec.url, err);
-    if (status == 0)
-        status = worker_spec_check(&spec, err);
-    if (status == 0 && (map_get(&r->by_url, spec.url) || map_get(&r->by_id, (struct str){ name, UUID_TEXT_LEN })))
-        status = err_set(err, ERR_EXISTS, "worker %.*s is known already", STR_FMT(spec.url));
-    if (status == 0)
-        status = registry_entry_new(r, &spec, name, ORIGIN_API, &e);
-    arena_fini(&arena);
-    if (status == ERR_LIMIT || status == ERR_NOMEM)
-        return err_set(err, status, status == ERR_LIMIT ? "more than %d workers" : "out of memory", WORKERS_MAX);
-    if (status == 0)
-        begin_later(r, e);
-    return status;
-}
-
-int registry_add_startup(struct registry *r, struct str url, struct str api_key, struct err *err)
-{
-    struct arena arena;
-    struct worker_spec spec;
-    struct entry *e;
-    int status;
-
-    status = url_check_worker(url, err);
-    if (status < 0)
-        return status;
-    arena_init(&arena, /* cache= */ NULL, /* max_bytes= */ 0);
-    worker_spec_defaults(&spec);
-    spec.url = worker_url_canonical(url, &arena);
-    spec.mode = worker_mode_of(spec.url);
-    spec.api_key = api_key;
-    if (!spec.url.p)
-        status = ERR_NOMEM;
-    else if ((e = map_get(&r->by_url, spec.url)) != NULL)
-        e->origin = ORIGIN_STARTUP; /* twice on the command line is once; a kept one is the command line's too */
-    else if ((status = registry_entry_new(r, &spec, /* id= */ NULL, ORIGIN_STARTUP, &e)) == 0)
-        begin_later(r, e);
-    arena_fini(&arena);
-    if (status < 0)
-        return err_set(err, status, status == ERR_LIMIT ? "more than %d workers" : "out of memory", WORKERS_MAX);
-    return 0;
 }
 
 /* ---- life ---- */

@@ -47,6 +47,7 @@ struct registry_conf {
     uint32_t startup_delay_s;     /* 0 */
     unsigned jobs_max;            /* 0 = 1000: jobs of the API waiting or running; past that ERR_BUSY (503 with Retry-After) */
     uint32_t job_keep_s;          /* 0 = 3600: how long a failed job stays visible */
+    bool dp_aware;                /* an engine's data-parallel ranks are workers of their own */
     const struct str *aliases;    /* pairs: alias, canonical ... (--model-alias) */
     size_t aliases_n;             /* pairs */
     struct registry_store *store; /* borrowed for the registry's life; NULL: memory only */

@@ -83,9 +83,12 @@ struct entry {
     enum entry_origin origin;
     bool listed;
     char id[UUID_TEXT_LEN + 1];
-    struct str url;                    /* behind the struct */
-    const struct worker *submitted;    /* reference: the description as it was submitted */
-    const struct worker *worker;       /* reference; unlisted: the submitted one */
+    struct str url;                 /* behind the struct */
+    const struct worker *submitted; /* reference: the description as it was submitted */
+    const struct worker *worker;    /* reference; unlisted: the submitted one */
+    const struct worker *
+        *ranks; /* owned, references: what is in the table in place of `worker` (ranks.c); NULL = `worker` itself */
+    unsigned ranks_n;
     struct registration *registration; /* owned; NULL when registered */
     struct entry *replacement;         /* owned: a PUT's registration, running or failed; NULL = none */
     struct entry *replaces;            /* in a replacement: whose it is */
@@ -157,6 +160,23 @@ int change_apply(struct registry *r, struct registry_command *c) _must_check_; /
 void change_abandon(struct registry_command *c);                               /* as if it had never been planned */
 void change_free_plan(struct registry_plan *p);                                /* what it still owns */
 
+/* ranks.c */
+struct entry_rows {
+    const struct worker *const *workers;
+    unsigned n;
+};
+struct entry_rows entry_rows(const struct entry *e); /* what a listed entry is in the table */
+int64_t entry_load(const struct entry *e);
+const struct worker *entry_row(const struct entry *e,
+                               const char *id); /* the rank of that id, else the entry's worker, its load up to date */
+int ranks_size(const struct worker_spec *s, unsigned *ret,
+               struct err *err) _must_check_; /* how many ranks it has; ERR_INVALID: nobody says */
+/* The ranks of BASE; those that E has keep their ids, orders and live parts. Takes nothing of E away. */
+int ranks_make(const struct entry *e, const struct worker *base, unsigned n, const struct worker ***ret) _must_check_;
+void ranks_free(const struct worker **ranks, unsigned n);
+int ranks_index(struct entry *e) _must_check_; /* their ids lead to E; all or none */
+void ranks_unindex(struct entry *e);
+
 /* registry.c */
 void registry_changed(struct registry *r); /* publishes, tells and answers at the end of the turn */
 int registry_entry_new(struct registry *r, const struct worker_spec *submitted, const char *id, enum entry_origin origin,
@@ -165,14 +185,17 @@ int registry_replacement_new(struct entry *of, const struct worker_spec *submitt
 void registry_replacement_drop(struct entry *replacement);    /* silently; NULL is fine */
 void registry_replacement_discard(struct entry *replacement); /* one that never began: at once, on any thread */
 struct worker_spec registry_in_force(const struct registry *r, const struct worker_spec *submitted);
-void registry_redescribe(struct entry *e, const struct worker *w); /* a listed entry's next description; takes the reference */
-void registry_entry_release(struct entry *e);                      /* no longer held */
+int registry_redescribe(struct entry *e, const struct worker *w)
+    _must_check_;                             /* a listed entry's next description; takes the reference; ERR_NOMEM of groups */
+void registry_entry_release(struct entry *e); /* no longer held */
 void registry_list_entry(struct entry *e,
                          struct worker *w);  /* takes W's reference: it is registered, ready; REGISTRY_ADDED follows */
 void registry_forget_entry(struct entry *e); /* the last statement of its caller */
 void registry_set_status(struct entry *e, enum worker_status status);
 struct worker *registry_describe(struct entry *e, const struct worker_spec *spec,
                                  uint64_t order) _must_check_; /* with the entry's id and live part; NULL: memory */
+
+/* restore.c: registry_restore, registry_add_startup */
 
 /* jobs.c */
 int job_begin(struct entry *e, enum job_type type, enum job_count count) _must_check_; /* pending; ERR_BUSY */

@@ -154,6 +154,7 @@ static struct worker_spec pack_spec(struct pack *p, const struct worker_spec *fr
                                   &s.kv_role,
                                   &s.kv_engine_id,
                                   &s.zmq_handshake_address,
+                                  &s.dp_base_url,
                                   &s.health_json,
                                   &s.http_pool_json,
                                   &s.resilience_json,
@@ -204,14 +205,15 @@ static void live_unref(struct worker_live *l)
         free(l);
 }
 
-/* Where the URL leads: views of w->spec.url. ipc:// URLs have no host. */
+/* Where the URL leads: views of w->spec.url, or of a rank's base URL. ipc:// URLs have no host. */
 static void set_target(struct worker *w)
 {
-    const char *end = w->spec.url.p + w->spec.url.n;
+    struct str base = w->spec.dp_base_url.n ? w->spec.dp_base_url : w->spec.url;
+    const char *end = base.p + base.n;
     struct url u;
     size_t begin;
 
-    if (url_parse(w->spec.url, &u, /* err= */ NULL) < 0)
+    if (url_parse(base, &u, /* err= */ NULL) < 0)
         return;
     w->host = u.host;
     w->tls = str_eq(u.scheme, STR("https")) || str_eq(u.scheme, STR("grpcs"));
@@ -220,7 +222,7 @@ static void set_target(struct worker *w)
     while (str_has_suffix(w->base_path, STR("/")))
         w->base_path.n--;
     begin = u.scheme.n + strlen("://");
-    w->authority = str_range(w->spec.url.p + begin, end);
+    w->authority = str_range(base.p + begin, end);
     for (size_t i = 0; i < w->authority.n; i++)
         if (strchr("/?#", w->authority.p[i]))
             w->authority.n = i;
@@ -364,6 +366,11 @@ static void put_settings(struct json_writer *w, const struct worker_spec *s, enu
     else if (s->api_key.n)
         json_put_bool(w, "has_api_key", true);
     PUT_NUMBER(w, "bootstrap_port", s->bootstrap_port);
+    if (s->dp_base_url.n) {
+        json_put_str(w, "dp_base_url", s->dp_base_url);
+        PUT_NUMBER(w, "dp_rank", s->dp_rank);
+        PUT_NUMBER(w, "dp_size", s->dp_size);
+    }
     PUT_TEXT(w, "kv_connector", s->kv_connector);
     PUT_TEXT(w, "kv_role", s->kv_role);
     PUT_TEXT(w, "kv_engine_id", s->kv_engine_id);

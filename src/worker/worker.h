@@ -109,6 +109,9 @@ struct worker_spec {
     int32_t bootstrap_port; /* -1 = absent */
     int64_t dp_size;        /* -1 = absent */
     struct str kv_connector, kv_role, kv_engine_id, zmq_handshake_address;
+    struct str
+        dp_base_url; /* of a rank of a data-parallel group: where requests go; `url` is "<dp_base_url>@<dp_rank>"; empty otherwise */
+    int64_t dp_rank; /* -1: the group itself */
     /* What was given of these objects: valid compact JSON, members in the order of the spec page; empty = nothing given */
     struct str health_json, http_pool_json, resilience_json;
     uint32_t max_connection_attempts;                                         /* 20 */

@@ -255,3 +255,102 @@ def test_cp_concurrent_changes(start, empty):
         wait_until(up, seconds=20, what="usable again")
     assert empty.chat().status_code == 200
     assert empty.loads() == [0, 0, 0]
+
+
+class Ranked(ScriptedEngine):
+    """An SGLang with data-parallel ranks; its requests are gathered. dp_size None: it does not say."""
+
+    def __init__(self, dp_size):
+        self.dp_size, self.healthy, self.hold = dp_size, True, threading.Event()
+        self.hold.set()
+        super().__init__(None)
+
+    def _serve(self, connection):
+        with connection:
+            try:
+                while (request := self.read_request(connection)) is not None:
+                    status = b"200 OK"
+                    if request.startswith(b"GET /health"):
+                        body, status = b"{}", b"200 OK" if self.healthy else b"500 No"
+                    elif request.startswith(b"GET /v1/models"):
+                        body = json.dumps({"object": "list", "data": [{"id": "mock-model", "object": "model", "owned_by": "sglang"}]}).encode()
+                    elif request.startswith(b"GET"):
+                        body = json.dumps({"served_model_name": "mock-model"} | ({"dp_size": self.dp_size} if self.dp_size is not None else {})).encode()
+                    else:
+                        self.requests.append(request)
+                        self.hold.wait(60)
+                        body = b'{"id":"x","object":"chat.completion","created":1,"model":"mock-model","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
+                    connection.sendall(b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body)) + body)
+            except OSError:
+                pass
+
+
+@pytest.fixture
+def dp_aware(start):
+    return start(Gateway, "--dp-aware", "--policy", "round_robin", "--health-check-interval-secs", "1", "--health-failure-threshold", "1", "--health-success-threshold", "1")
+
+
+def test_cp_44_ranks_are_workers(start, dp_aware):
+    engine = start(Ranked, 4)
+    at = add_ready(dp_aware, engine.url, labels={"a": "1"})
+    ranks = dp_aware.client.get("/workers").json()["workers"]
+    assert [w["url"] for w in ranks] == [f"{engine.url}@{i}" for i in range(4)]
+    assert [(w["dp_base_url"], w["dp_rank"], w["dp_size"]) for w in ranks] == [(engine.url, i, 4) for i in range(4)]
+    group = dp_aware.client.get(at).json()
+    assert group["url"] == group["dp_base_url"] == engine.url and group["dp_size"] == 4 and "dp_rank" not in group
+    assert len({group["id"], *(w["id"] for w in ranks)}) == 5
+    for w in ranks:
+        assert dp_aware.client.get(f"/workers/{w['id']}").json() == w
+    assert dp_aware.client.get("/readiness").json()["healthy_workers"] == 4
+    assert dp_aware.client.post("/workers", json={"url": engine.url}).status_code == 409
+
+    for body in (b'{"model":"mock-model","messages":[{"role":"user","content":"x"}]}', b'{ "data_parallel_rank":99, "messages": [{"role":"user","content":"}"}] , "model":"mock-model" }\n') * 4:
+        assert dp_aware.client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"}).status_code == 200
+        sent = engine.requests[-1].split(b"\r\n\r\n", 1)[1]
+        assert sent.startswith(body[:body.rindex(b"}")]) and json.loads(sent)["data_parallel_rank"] in range(4)
+    assert {json.loads(r.split(b"\r\n\r\n", 1)[1])["data_parallel_rank"] for r in engine.requests} == {0, 1, 2, 3}
+
+    r = dp_aware.client.put(at, json={"url": engine.url})
+    assert r.status_code == 400 and r.json()["error"] == f"Worker '{engine.url}' belongs to a data-parallel group. PUT is not supported for data-parallel workers. Use DELETE + POST instead."
+    assert dp_aware.client.patch(f"/workers/{ranks[2]['id']}", json={"priority": 9}).status_code == 202
+    after = dp_aware.client.get("/workers").json()["workers"]
+    assert [(w["id"], w["url"], w["priority"], w["labels"]["a"]) for w in after] == [(w["id"], w["url"], 9, "1") for w in ranks]
+    assert dp_aware.client.get(at).json()["priority"] == 9
+
+    engine.healthy = False
+    wait_until(lambda: dp_aware.client.get("/readiness").status_code == 503, what="all taken out together")
+    assert {w["status"] for w in dp_aware.client.get("/workers").json()["workers"]} <= {"not_ready", "failed"}
+    engine.healthy = True
+    dp_aware.ready(4)
+    assert dp_aware.client.delete(f"/workers/{ranks[3]['id']}").status_code == 202  # one rank: the whole group
+    wait_until(lambda: dp_aware.client.get("/workers").json()["total"] == 0, what="removed together")
+    for wid in (group["id"], *(w["id"] for w in ranks)):
+        assert dp_aware.client.get(f"/workers/{wid}").status_code == 404
+
+
+@pytest.mark.parametrize("dp_size", [None, 0, "abc"])
+def test_cp_44_without_a_size_the_job_fails(start, dp_aware, dp_size):
+    engine = start(Ranked, dp_size)
+    at = add(dp_aware, engine.url)
+    job = wait_until(lambda: (lambda j: j if j and j["status"] == "failed" else None)(dp_aware.client.get(at).json().get("job_status")), what="failed")
+    assert "Failed to get DP info" in job["message"] and engine.url in job["message"]
+    assert dp_aware.client.get("/workers").json()["total"] == 0
+    engine.dp_size = 2
+    assert dp_aware.client.post("/workers", json={"url": engine.url}).status_code == 202
+    wait_until(lambda: dp_aware.client.get("/workers").json()["total"] == 2, what="registered")
+
+
+def test_cp_32_a_group_drains_together(start, dp_aware):
+    engine = start(Ranked, 2)
+    at = add_ready(dp_aware, engine.url)
+    engine.hold.clear()
+    t = threading.Thread(target=dp_aware.chat)
+    t.start()
+    wait_until(lambda: sum(dp_aware.loads()) == 1, what="a request in flight")
+    assert dp_aware.client.get(at).json()["load"] == 1
+    assert dp_aware.client.delete(at).status_code == 202
+    listed = dp_aware.client.get("/workers").json()["workers"]
+    assert [w["status"] for w in listed] == ["draining", "draining"] and all(w["job_status"]["job_type"] == "RemoveWorker" for w in listed)
+    engine.hold.set()
+    t.join()
+    wait_until(lambda: dp_aware.client.get("/workers").json()["total"] == 0, what="removed")
