@@ -276,9 +276,9 @@ def measure_memory(args, proxies):
     show(f"resident memory, idle and with {args.streams} open streams", ["proxy", "idle MiB", "busy MiB", "KiB per stream pair"], rows)
 
 
-def start_engine(build, *flags, core=LOAD_CORE):
+def start_engine(build, *flags, core=LOAD_CORE, host="127.0.0.1"):
     port = free_port()
-    process = subprocess.Popen(["taskset", "-c", core, str(build / "smg"), "mock-engine", "--host", "127.0.0.1", "--port", str(port), *flags], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(["taskset", "-c", core, str(build / "smg"), "mock-engine", "--host", host, "--port", str(port), *flags], stdout=subprocess.DEVNULL)
     wait_for(f"http://127.0.0.1:{port}/health")
     return port, process
 

@@ -1,6 +1,7 @@
 /* admin/admin.h -- the control plane's handlers, one file per resource
  *
- *   workers.c    GET, POST /workers; GET, DELETE /workers/{worker_id}
+ *   workers.c        POST /workers; GET, PUT, PATCH, DELETE /workers/{worker_id}
+ *   workers_list.c   GET /workers
  *
  * In:       an exchange that passed auth, with its body.   Out: its reply.
  * Lists are read from the snapshot of the loop, in turns. What changes something, or wants to know about a job, becomes a command to the control thread
@@ -21,4 +22,6 @@ struct admin {
 void admin_list_workers(struct exchange *ex, void *context);
 void admin_add_worker(struct exchange *ex, void *context);
 void admin_get_worker(struct exchange *ex, void *context);
+void admin_replace_worker(struct exchange *ex, void *context);
+void admin_update_worker(struct exchange *ex, void *context);
 void admin_remove_worker(struct exchange *ex, void *context);

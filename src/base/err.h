@@ -26,7 +26,8 @@
     X(ERR_RESOLVE, -14, "name not resolved")    \
     X(ERR_PROTOCOL, -15, "protocol error")      \
     X(ERR_BUSY, -16, "busy")                    \
-    X(ERR_UNSUPPORTED, -17, "not supported")
+    X(ERR_UNSUPPORTED, -17, "not supported")    \
+    X(ERR_STORE, -18, "not stored")
 
 enum err_code {
 #define X(name, value, text) name = value,

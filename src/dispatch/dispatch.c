@@ -14,6 +14,7 @@
 #include "dispatch/dispatch_internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -67,7 +68,9 @@ void dispatcher_free(struct dispatcher *d)
 {
     if (!d)
         return;
-    free(d->candidates);
+    for (unsigned i = 0; i < CANDIDATE_LISTS; i++)
+        free(d->lists[i].rows);
+    free(d->untried.rows);
     free(d);
 }
 
@@ -105,6 +108,30 @@ static int prepare_body(struct dispatch *d)
     return r;
 }
 
+/* A rank's engine learns from the body which rank is meant. Put last: of two members of a name, the last one is what engines take. */
+static int add_rank(struct exchange *ex, const struct worker *w, struct str *body)
+{
+    size_t end = body->n;
+    struct str before;
+    char tail[64], *text;
+    int n;
+
+    while (end > 0 && body->p[end - 1] != '}')
+        end--;
+    if (end == 0)
+        return 0; /* no body */
+    before = str_first(*body, end - 1);
+    n = snprintf(tail, sizeof tail, "%s\"data_parallel_rank\":%lld}", str_has_suffix(str_trim(before), STR("{")) ? "" : ",",
+                 (long long)w->spec.dp_rank);
+    text = arena_alloc(&ex->arena, before.n + (size_t)n);
+    if (!text)
+        return ERR_NOMEM;
+    memcpy(text, before.p, before.n);
+    memcpy(text + before.n, tail, (size_t)n);
+    *body = (struct str){ text, before.n + (size_t)n };
+    return 0;
+}
+
 /* Sends to d->worker (picked, counted, in tried[]). */
 static int attempt(struct dispatch *d)
 {
@@ -118,11 +145,15 @@ static int attempt(struct dispatch *d)
         .request_id = ex->request_id,
         .forward_authorization = !ex->principal.credential_is_ours,
     };
+    struct str body;
     int status = prepare_body(d);
 
+    body = d->body;
+    if (status == 0 && w->spec.dp_base_url.n && d->request.method == HTTP_POST)
+        status = add_rank(ex, w, &body);
     if (status < 0)
         return status;
-    r.body_bytes = d->body.n;
+    r.body_bytes = body.n;
     d->call = (struct http_call){
         .ops = &CALL_OPS,
         .owner = d,
@@ -130,7 +161,7 @@ static int attempt(struct dispatch *d)
         .port = w->port,
         .method = r.method,
         .head = upstream_http_head(&ex->arena, &to, &r),
-        .body = d->body,
+        .body = body,
         .connect_ms = d->dispatcher->conf.connect_ms,
         .head_ms = d->dispatcher->conf.head_ms,
         .idle_ms = d->dispatcher->conf.idle_ms,

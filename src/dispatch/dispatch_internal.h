@@ -11,6 +11,16 @@ struct route_cells {
     struct metric_cell *requests, *duration, *ttft;
 };
 
+/* The workers of one model that may get a request now. Made anew when the table or a status has changed: a fleet of thousands costs a request no more than a fleet of four. */
+struct candidates {
+    const struct worker_model *of; /* borrowed: of the table with this serial; only compared unless the serial is the table's */
+    uint64_t table_serial, status_changes;
+    const struct worker **rows; /* owned array of borrowed workers, good while the serial holds */
+    size_t n, cap;
+};
+
+#define CANDIDATE_LISTS 16 /* models at a time, direct-mapped by name; a collision costs a walk over the model's workers */
+
 #define ROUTE_CELLS 64 /* direct-mapped; a collision costs a lookup, not a wrong count */
 
 struct dispatcher {
@@ -19,8 +29,8 @@ struct dispatcher {
     struct registry *registry;
     struct policy *policy;
     struct dispatcher_conf conf;
-    const struct worker **candidates; /* scratch of pick(): valid inside one call only */
-    size_t candidates_cap;
+    struct candidates lists[CANDIDATE_LISTS];
+    struct candidates untried; /* scratch of a retry: valid inside one call of pick() only */
     struct route_cells cells[ROUTE_CELLS];
 };
 

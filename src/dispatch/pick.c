@@ -1,6 +1,7 @@
 /* dispatch/pick.c -- from a model's name to one worker: candidates, then the policy
  *
  * The table is read from this turn's snapshot. What outlives the turn is referenced: the worker (by the attempt) and the model's name (copied).
+ * The list of candidates is kept per loop and model until the table or a status changes; its workers are alive as long as the table with its serial is the current one.
  */
 #include "dispatch/dispatch_internal.h"
 
@@ -8,39 +9,71 @@
 
 #define RETRY_AFTER_S 1 /* health checks may bring a worker back at any moment; a client should not wait long to ask again */
 
-/* Ready HTTP workers that serve requests by themselves and were not tried yet. */
-static bool is_candidate(const struct worker *w, const struct worker *const *tried, unsigned tried_n)
+/* Ready HTTP workers that serve requests by themselves. */
+static bool is_candidate(const struct worker *w)
 {
-    if (!worker_is_ready(w) || w->spec.type != WORKER_REGULAR || w->spec.mode != WORKER_HTTP)
-        return false;
-    for (unsigned i = 0; i < tried_n; i++)
-        if (tried[i]->live == w->live)
-            return false;
-    return true;
+    return worker_is_ready(w) && w->spec.type == WORKER_REGULAR && w->spec.mode == WORKER_HTTP;
 }
 
-static bool reserve(struct dispatcher *d, size_t n)
+static bool was_tried(const struct worker *w, const struct worker *const *tried, unsigned tried_n)
+{
+    for (unsigned i = 0; i < tried_n; i++)
+        if (tried[i]->live == w->live)
+            return true;
+    return false;
+}
+
+static bool reserve(struct candidates *c, size_t n)
 {
     const struct worker **grown;
 
-    if (n <= d->candidates_cap)
+    if (n <= c->cap)
         return true;
-    grown = realloc(d->candidates, n * sizeof(*grown));
+    grown = reallocarray(c->rows, n, sizeof(*grown));
     if (!grown)
         return false;
-    d->candidates = grown;
-    d->candidates_cap = n;
+    c->rows = grown;
+    c->cap = n;
     return true;
 }
 
-static size_t gather(struct dispatcher *d, const struct worker_model *m, const struct worker *const *tried, unsigned tried_n)
+/* The candidates of M, a model of TABLE; NULL: memory is out. */
+static const struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m)
 {
-    size_t n = 0;
+    struct candidates *c = &d->lists[(uintptr_t)m / sizeof(*m) % CANDIDATE_LISTS];
+    uint64_t changes =
+        registry_status_changes(d->registry); /* before the statuses are read: a change in between is seen next time */
 
+    if (c->of == m && c->table_serial == table->serial && c->status_changes == changes)
+        return c;
+    c->of = NULL;
+    if (!reserve(c, m->n))
+        return NULL;
+    c->n = 0;
     for (size_t i = 0; i < m->n; i++)
-        if (is_candidate(m->workers[i], tried, tried_n))
-            d->candidates[n++] = m->workers[i];
-    return n;
+        if (is_candidate(m->workers[i]))
+            c->rows[c->n++] = m->workers[i];
+    c->of = m;
+    c->table_serial = table->serial;
+    c->status_changes = changes;
+    return c;
+}
+
+/* ALL without those that were tried. */
+static const struct candidates *leave_out(struct dispatcher *d, const struct candidates *all, const struct worker *const *tried,
+                                          unsigned tried_n)
+{
+    struct candidates *c = &d->untried;
+
+    if (tried_n == 0)
+        return all;
+    if (!reserve(c, all->n))
+        return NULL;
+    c->n = 0;
+    for (size_t i = 0; i < all->n; i++)
+        if (!was_tried(all->rows[i], tried, tried_n))
+            c->rows[c->n++] = all->rows[i];
+    return c;
 }
 
 static void no_model(struct exchange *ex, struct str model, struct dispatch_failure *f)
@@ -73,26 +106,28 @@ const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_r
         .routing_key = http_value(&r->ex->req.fields, HF_X_SMG_ROUTING_KEY),
         .random = &d->loop->random,
     };
-    size_t n;
+    const struct candidates *c;
     int at;
 
     if (!entry || entry->n == 0) {
         no_model(r->ex, model, failure);
         return NULL;
     }
-    if (!reserve(d, entry->n)) {
+    c = candidates_of(d, table, entry);
+    if (c)
+        c = leave_out(d, c, tried, tried_n);
+    if (!c) {
         dispatch_out_of_memory(failure);
         return NULL;
     }
-    n = gather(d, entry, tried, tried_n);
     hint.model = entry->id.n ? entry->id : model;
-    at = policy_pick(d->policy, d->candidates, n, &hint);
+    at = policy_pick(d->policy, c->rows, c->n, &hint);
     if (at < 0) {
         none_available(failure);
         return NULL;
     }
     if (!ret_model->p)
         *ret_model = arena_str(&r->ex->arena, hint.model);
-    worker_load_begin(d->candidates[at]);
-    return worker_ref(d->candidates[at]);
+    worker_load_begin(c->rows[at]);
+    return worker_ref(c->rows[at]);
 }

@@ -4,6 +4,7 @@
 #include "admin/admin.h"
 #include "auth/api_key.h"
 #include "gateway/gateway.h"
+#include "gateway/openapi.h"
 #include "http/cors.h"
 #include "http/request_id.h"
 #include "http/server.h"
@@ -61,6 +62,7 @@ struct gateway {
     struct cors cors;
     struct request_id_conf request_id;
     struct api_key api_key;
+    struct buf openapi; /* owned: the document, made at the start */
 
     struct gateway_thread *threads; /* owned */
     unsigned threads_n, idle_n, closed_n;

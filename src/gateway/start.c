@@ -142,6 +142,7 @@ static int make_registry(struct gateway *g, struct err *err)
         .startup_check_interval_s = c->worker_startup_check_interval_s,
         .startup_delay_s = c->worker_startup_delay_s,
         .jobs_max = JOBS_MAX,
+        .dp_aware = c->dp_aware,
         .aliases_n = c->model_aliases.n,
     };
     struct str *pairs;
@@ -308,6 +309,9 @@ static int make_shared(struct gateway *g, struct err *err)
     if (c->prometheus_duration_buckets.n &&
         metrics_set_duration_bounds(c->prometheus_duration_buckets.items, c->prometheus_duration_buckets.n) < 0)
         return err_set(err, ERR_INVALID, "--prometheus-duration-buckets: at most %d buckets", METRIC_BUCKETS_MAX);
+    openapi_write(&g->openapi, GATEWAY_ROUTES, GATEWAY_ROUTES_N);
+    if (g->openapi.failed)
+        return err_set(err, ERR_NOMEM, "out of memory");
     return router_new(GATEWAY_ROUTES, GATEWAY_ROUTES_N, &g->router, err);
 }
 
@@ -325,6 +329,7 @@ static void take_apart(struct gateway *g)
     router_free(g->metrics_router);
     router_free(g->probe_router);
     loop_free(g->control);
+    buf_fini(&g->openapi);
     arena_fini(&g->arena);
 }
 

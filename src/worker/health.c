@@ -143,7 +143,7 @@ static void on_due(struct timer *t)
         on_turn(&e->health.turn);
 }
 
-/* The status after a probe, and what follows from it. May forget the entry. */
+/* The status after a probe, and what follows from it. */
 static void conclude(struct entry *e, int result)
 {
     const struct worker_health_conf *conf = &e->worker->spec.health;
@@ -155,8 +155,8 @@ static void conclude(struct entry *e, int result)
     atomic_store_explicit(&e->worker->live->reason, ok ? 0 : result, memory_order_relaxed);
     if (after != before)
         registry_set_status(e, after);
-    if (after == WORKER_FAILED && e->registry->conf.remove_unhealthy && drain_begin(e, JOB_FREE) == 0)
-        return;
+    if (after == WORKER_FAILED && e->registry->conf.remove_unhealthy)
+        registry_remove_failed(e);
     wait(e);
 }
 

@@ -162,12 +162,14 @@ static bool take_rows(struct worker_table *t, const struct worker *const *worker
 
 struct worker_table *worker_table_new(const struct worker *const *workers, size_t n)
 {
+    static _Atomic uint64_t serials; /* an address may come back with another table at it, a serial does not */
     struct worker_table *t = calloc(1, sizeof(*t));
     struct build b = { .t = t };
     bool done;
 
     if (!t)
         return NULL;
+    t->serial = atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed) + 1;
     arena_init(&t->arena, /* cache= */ NULL, /* max_bytes= */ 0);
     done = take_rows(t, workers, n) && count_rows(&b) && make_rooms(&b);
     if (done) {

@@ -103,7 +103,11 @@ struct worker_spec {
     float cost;             /* 1.0 */
     struct str api_key;     /* secret: never printed */
     int32_t bootstrap_port; /* -1 = absent */
+    int64_t dp_size;        /* -1 = absent */
     struct str kv_connector, kv_role, kv_engine_id, zmq_handshake_address;
+    struct str
+        dp_base_url; /* of a rank of a data-parallel group: where requests go; `url` is "<dp_base_url>@<dp_rank>"; empty otherwise */
+    int64_t dp_rank; /* -1: the group itself */
     /* What was given of these objects: valid compact JSON, members in the order of the spec page; empty = nothing given */
     struct str health_json, http_pool_json, resilience_json;
     uint32_t max_connection_attempts;                                         /* 20 */
@@ -185,6 +189,8 @@ struct worker_model {
 };
 
 struct worker_table {
+    uint64_t
+        serial; /* unlike that of any other table of this process: what was derived from a table can tell whether it still holds */
     const struct worker **workers; /* all, in order of registration; referenced */
     size_t n;
     struct map by_model;         /* canonical ids and aliases -> struct worker_model */

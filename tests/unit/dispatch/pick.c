@@ -202,6 +202,47 @@ static void no_workers_at_all_is_404(void **state)
     assert_int_equal(t.failure.status, 404);
 }
 
+static void set_status(unsigned i, enum worker_status status)
+{
+    atomic_store(&stage.engines[i].worker->live->status, status);
+    atomic_fetch_add(&stage.registry.status_changes, 1);
+}
+
+static void a_change_of_status_is_seen_by_the_next_pick(void **state)
+{
+    OPEN({ A_WORKER }, { A_WORKER });
+    assert_int_equal(pick("m"), 1);
+    set_status(1, WORKER_NOT_READY);
+    assert_int_equal(pick("m"), 0);
+    set_status(1, WORKER_READY);
+    assert_int_equal(pick("m"), 1);
+    assert_int_equal(offered, 2);
+}
+
+static void a_new_table_is_seen_by_the_next_pick(void **state)
+{
+    const struct worker *rows[1];
+
+    OPEN({ A_WORKER }, { A_WORKER });
+    assert_int_equal(pick("m"), 1);
+    rows[0] = stage.engines[0].worker;
+    snapshot_publish(&stage.registry.table, worker_table_new(rows, 1));
+    assert_int_equal(pick("m"), 0);
+    assert_int_equal(offered, 1);
+}
+
+static void more_models_than_lists_are_all_served(void **state)
+{
+    OPEN({ A_WORKER }, { .kind = ENGINE_CLOSED, .model = "n" }, { .kind = ENGINE_CLOSED, .model = "o" });
+    for (unsigned round = 0; round < 3; round++) {
+        assert_int_equal(pick("m"), 0);
+        assert_int_equal(pick("n"), 1);
+        assert_int_equal(pick("o"), 2);
+        assert_int_equal(pick(""), 2);
+        assert_int_equal(offered, 3);
+    }
+}
+
 static void a_policy_may_want_none_of_them(void **state)
 {
     open_with((const struct engine[]){ { A_WORKER }, { 0 } }, &NOBODY);
@@ -229,6 +270,9 @@ int main(void)
         RULE(a_worker_without_a_model_serves_every_name_as_the_client_wrote_it),
         RULE(no_name_and_unknown_mean_any_worker),
         RULE(no_workers_at_all_is_404),
+        RULE(a_change_of_status_is_seen_by_the_next_pick),
+        RULE(a_new_table_is_seen_by_the_next_pick),
+        RULE(more_models_than_lists_are_all_served),
         RULE(a_policy_may_want_none_of_them),
     };
 

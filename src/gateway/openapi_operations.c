@@ -1,0 +1,123 @@
+/* gateway/openapi_operations.c -- the words, bodies and statuses of each operation, in the order of the route array
+ *
+ * Shapes of replies stand here: rows of names and types, without places in a struct, since nothing is read into them. Inference bodies name what every endpoint
+ * needs; the engines' further parameters pass through and are theirs to describe.
+ */
+#include "gateway/openapi.h"
+#include "worker/registry.h"
+
+#define REQ(n, t)                                                                 \
+    {                                                                             \
+        .name = n, .type = t, .flags = SHAPE_REQUIRED, .at_given = SHAPE_NO_GIVEN \
+    }
+#define OPT(n, t)                                        \
+    {                                                    \
+        .name = n, .type = t, .at_given = SHAPE_NO_GIVEN \
+    }
+#define REQ_OF(n, t, of)                                                                     \
+    {                                                                                        \
+        .name = n, .type = t, .sub = of, .flags = SHAPE_REQUIRED, .at_given = SHAPE_NO_GIVEN \
+    }
+#define OPT_OF(n, t, of)                                            \
+    {                                                               \
+        .name = n, .type = t, .sub = of, .at_given = SHAPE_NO_GIVEN \
+    }
+#define ANY_ARRAY(n, f)                                                                               \
+    {                                                                                                 \
+        .name = n, .type = SHAPE_ARRAY, .element = SHAPE_JSON, .flags = f, .at_given = SHAPE_NO_GIVEN \
+    }
+#define ONE_OF(n, v)                                                                                   \
+    {                                                                                                  \
+        .name = n, .type = SHAPE_ENUM, .names = v, .flags = SHAPE_REQUIRED, .at_given = SHAPE_NO_GIVEN \
+    }
+
+/* SHAPE_OF(ACCEPTED, "Accepted", rows...) */
+#define SHAPE_OF(shape, title, ...)                                          \
+    static const struct json_shape_field shape##_FIELDS[] = { __VA_ARGS__ }; \
+    static const struct json_shape shape = { .name = title, .fields = shape##_FIELDS, .fields_n = ARRAY_LEN(shape##_FIELDS) }
+
+/* ---- probes and information ---- */
+
+SHAPE_OF(READINESS, "Readiness", REQ("status", SHAPE_STR), OPT("reason", SHAPE_STR), OPT("healthy_workers", SHAPE_U32),
+         OPT("total_workers", SHAPE_U32));
+SHAPE_OF(MODEL_LIST, "ModelList", REQ("object", SHAPE_STR), ANY_ARRAY("data", SHAPE_REQUIRED));
+SHAPE_OF(ANY_OBJECT, "Object", OPT("model", SHAPE_JSON));
+SHAPE_OF(DOCUMENT, "OpenApi", REQ("openapi", SHAPE_STR), REQ("info", SHAPE_JSON), REQ("paths", SHAPE_JSON));
+
+/* ---- inference ---- */
+
+SHAPE_OF(CHAT, "ChatCompletionRequest", REQ("model", SHAPE_STR), ANY_ARRAY("messages", SHAPE_REQUIRED), OPT("stream", SHAPE_JSON),
+         OPT("max_tokens", SHAPE_JSON), OPT("temperature", SHAPE_JSON), OPT("top_p", SHAPE_JSON), OPT("n", SHAPE_JSON),
+         OPT("stop", SHAPE_JSON), OPT("tools", SHAPE_JSON), OPT("tool_choice", SHAPE_JSON), OPT("response_format", SHAPE_JSON));
+SHAPE_OF(COMPLETION, "CompletionRequest", REQ("model", SHAPE_STR), REQ("prompt", SHAPE_JSON), OPT("stream", SHAPE_JSON),
+         OPT("max_tokens", SHAPE_JSON), OPT("n", SHAPE_JSON), OPT("stop", SHAPE_JSON));
+SHAPE_OF(GENERATE, "GenerateRequest", OPT("text", SHAPE_JSON), OPT("input_ids", SHAPE_JSON), OPT("sampling_params", SHAPE_JSON),
+         OPT("stream", SHAPE_JSON), OPT("rid", SHAPE_JSON));
+SHAPE_OF(EMBEDDING, "EmbeddingRequest", REQ("model", SHAPE_STR), REQ("input", SHAPE_JSON), OPT("encoding_format", SHAPE_JSON));
+SHAPE_OF(CLASSIFY, "ClassifyRequest", REQ("model", SHAPE_STR), REQ("input", SHAPE_JSON));
+SHAPE_OF(RERANK, "RerankRequest", OPT("model", SHAPE_JSON), REQ("query", SHAPE_STR), ANY_ARRAY("documents", SHAPE_REQUIRED),
+         OPT("top_k", SHAPE_JSON), OPT("return_documents", SHAPE_JSON));
+SHAPE_OF(MESSAGES, "MessagesRequest", REQ("model", SHAPE_STR), REQ("max_tokens", SHAPE_JSON), ANY_ARRAY("messages", SHAPE_REQUIRED),
+         OPT("system", SHAPE_JSON), OPT("stream", SHAPE_JSON), OPT("tools", SHAPE_JSON));
+SHAPE_OF(RESPONSES, "ResponsesRequest", REQ("model", SHAPE_STR), REQ("input", SHAPE_JSON), OPT("stream", SHAPE_JSON),
+         OPT("previous_response_id", SHAPE_JSON));
+
+/* ---- workers (spec control-plane 6.3, 7) ---- */
+
+static const char *const TYPES[] = { "regular", "prefill", "decode", "encode", NULL };
+static const char *const STATUSES[] = { "pending", "ready", "not_ready", "failed", "draining", NULL };
+
+SHAPE_OF(JOB_STATUS, "JobStatus", REQ("job_type", SHAPE_STR), REQ("worker_url", SHAPE_STR), REQ("status", SHAPE_STR),
+         REQ("message", SHAPE_JSON), REQ("timestamp", SHAPE_U64));
+SHAPE_OF(WORKER_INFO, "WorkerInfo", REQ("id", SHAPE_STR), OPT("model_id", SHAPE_STR), REQ("url", SHAPE_STR), ANY_ARRAY("models", 0),
+         ONE_OF("worker_type", TYPES), REQ("connection_mode", SHAPE_STR), REQ("runtime_type", SHAPE_STR),
+         OPT("provider", SHAPE_STR), OPT("labels", SHAPE_STR_MAP), REQ("priority", SHAPE_U32), REQ("cost", SHAPE_F32),
+         OPT("has_api_key", SHAPE_BOOL), OPT("bootstrap_port", SHAPE_U16), OPT("dp_base_url", SHAPE_STR),
+         OPT("dp_rank", SHAPE_USIZE), OPT("dp_size", SHAPE_USIZE), REQ("max_connection_attempts", SHAPE_U32),
+         REQ("is_healthy", SHAPE_BOOL), ONE_OF("status", STATUSES), REQ("load", SHAPE_U64),
+         OPT_OF("job_status", SHAPE_OBJECT, &JOB_STATUS));
+SHAPE_OF(WORKER_STATS, "WorkerStats", REQ("prefill_count", SHAPE_U32), REQ("decode_count", SHAPE_U32),
+         REQ("regular_count", SHAPE_U32), OPT("encode_count", SHAPE_U32));
+SHAPE_OF(WORKER_LIST, "WorkerList", REQ_OF("workers", SHAPE_ARRAY, &WORKER_INFO), REQ("total", SHAPE_U32),
+         REQ_OF("stats", SHAPE_OBJECT, &WORKER_STATS));
+SHAPE_OF(ACCEPTED, "Accepted", REQ("status", SHAPE_STR), REQ("worker_id", SHAPE_STR), OPT("url", SHAPE_STR),
+         OPT("location", SHAPE_STR), REQ("message", SHAPE_STR));
+
+static const struct openapi_parameter WORKER_FILTERS[] = {
+    { "model", "only workers that serve this model: its id or an alias, and those that serve any", NULL },
+    { "worker_type", "only workers of this type", TYPES },
+    { "status", "only workers in this state", STATUSES },
+    { 0 },
+};
+
+/* clang-format off */
+const struct openapi_operation OPENAPI_OPERATIONS[] = {
+    /* method     path                     operationId          summary                                               request                optional  answers    reply         errors      query */
+    { HTTP_GET,   "/liveness",             "liveness",          "The process is alive",                               NULL,                  false,    "200",     NULL,         "",         NULL },
+    { HTTP_GET,   "/health",               "health",            "The process is alive",                               NULL,                  false,    "200",     NULL,         "",         NULL },
+    { HTTP_GET,   "/readiness",            "readiness",         "The gateway can serve requests",                     NULL,                  false,    "200 503", &READINESS,   "",         NULL },
+    { HTTP_GET,   "/health_generate",      "healthGenerate",    "A worker generates a token",                         NULL,                  false,    "200",     NULL,         "",         NULL },
+    { HTTP_GET,   "/get_server_info",      "getServerInfo",     "What a worker says of itself",                       NULL,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_GET,   "/get_model_info",       "getModelInfo",      "What a worker says of its model",                    NULL,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_GET,   "/v1/models",            "listModels",        "The models of all workers",                          NULL,                  false,    "200",     &MODEL_LIST,  "",         NULL },
+    { HTTP_GET,   "/openapi.json",         "openapi",           "This document",                                      NULL,                  false,    "200",     &DOCUMENT,    "",         NULL },
+
+    { HTTP_POST,  "/v1/chat/completions",  "chatCompletions",   "Chat; streamed when asked for",                      &CHAT,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/completions",       "completions",       "Text completion; streamed when asked for",           &COMPLETION,            false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/generate",             "generate",          "SGLang's own completion; streamed when asked for",   &GENERATE,              false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/embeddings",        "embeddings",        "Embeddings",                                         &EMBEDDING,             false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/classify",          "classify",          "Classification",                                     &CLASSIFY,              false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/rerank",            "v1Rerank",          "Documents in order of relevance",                    &RERANK,                false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/rerank",               "rerank",            "Documents in order of relevance",                    &RERANK,                false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/messages",          "messages",          "Anthropic's messages; streamed when asked for",      &MESSAGES,              false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/responses",         "responses",         "OpenAI's responses; streamed when asked for",        &RESPONSES,             false,    "200",     &ANY_OBJECT,  "",         NULL },
+
+    { HTTP_POST,  "/workers",              "addWorker",         "Add a worker; it is registered in the background",   &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "409 503",  NULL },
+    { HTTP_GET,   "/workers",              "listWorkers",       "All registered workers",                             NULL,                  false,    "200",     &WORKER_LIST, "",         WORKER_FILTERS },
+    { HTTP_GET,   "/workers/{worker_id}",  "getWorker",         "One worker and its running job",                     NULL,                  false,    "200",     &WORKER_INFO, "404 503",  NULL },
+    { HTTP_PUT,   "/workers/{worker_id}",  "replaceWorker",     "Describe a worker anew; it is detected again",       &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "404 409 503", NULL },
+    { HTTP_PATCH, "/workers/{worker_id}",  "updateWorker",      "Change what is given of a worker",                   &WORKER_PATCH_SHAPE,    false,    "202",     &ACCEPTED,    "404 409 503", NULL },
+    { HTTP_DELETE, "/workers/{worker_id}", "removeWorker",      "Drain a worker and remove it",                       NULL,                  false,    "202",     &ACCEPTED,    "404 503",  NULL },
+};
+/* clang-format on */
+const size_t OPENAPI_OPERATIONS_N = ARRAY_LEN(OPENAPI_OPERATIONS);
