@@ -450,9 +450,9 @@ static int make_group(struct entry *e, const struct worker *w)
         }
     }
     if (status < 0) {
-        (void)job_begin(e, JOB_ADD, JOB_FREE); /* JOB_FREE is never refused */
-        job_fail(e, "Workflow failed at step discover_dp_info: Step failed: discover_dp_info - %s",
-                 status == ERR_NOMEM ? "out of memory" : err.message);
+        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* JOB_FREE is never refused */
+            job_fail(e, "Workflow failed at step discover_dp_info: Step failed: discover_dp_info - %s",
+                     status == ERR_NOMEM ? "out of memory" : err.message);
         log_warn(WORKER_LOG, "data-parallel worker not registered", LF_STR("worker", e->url), LF_CSTR("reason", err.message));
     }
     return status;
