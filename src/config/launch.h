@@ -96,6 +96,7 @@ struct launch_config {
     bool disable_health_check;
     bool remove_unhealthy_workers;
     uint32_t drain_settle_s;
+    struct str state_dir; /* empty = workers of the API live in memory */
     bool disable_retries; /* connect failures are tried on another worker regardless */
     bool disable_circuit_breaker;
 

@@ -257,6 +257,8 @@ static const struct option LAUNCH_OPTIONS[] = {
       .help = "remove a worker that its health checks take out" },
     { .name = "--drain-settle-secs", .type = OPT_U32, AT(drain_settle_s), .def = "5", SECONDS,
       .help = "longest time a worker that is removed may finish its requests" },
+    { .name = "--state-dir", .type = OPT_PATH, AT(state_dir),
+      .help = "directory (made when missing) that keeps workers added over the API across restarts; one per gateway" },
 
     /* ---- retries and circuit breaker ---- */
     { .name = "--disable-retries", .type = OPT_FLAG, AT(disable_retries), .group = "Retries and circuit breaker",

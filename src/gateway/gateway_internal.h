@@ -5,6 +5,7 @@
 #include "auth/api_key.h"
 #include "gateway/gateway.h"
 #include "gateway/openapi.h"
+#include "gateway/state.h"
 #include "http/cors.h"
 #include "http/request_id.h"
 #include "http/server.h"
@@ -51,6 +52,7 @@ struct gateway {
 
     struct loop *control;
     struct http_client *client; /* the control loop's */
+    struct gateway_state *state; /* owned; NULL without --state-dir */
     struct registry *registry;
     struct policy *policy;
     struct router *router;

@@ -51,6 +51,7 @@ int gateway_watch_signals(struct gateway *g, struct err *err)
     static const int SIGNALS[] = { SIGTERM, SIGINT };
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the length of files (ulimit -f) is an error code of the state file's write, not the end */
     for (unsigned i = 0; i < ARRAY_LEN(SIGNALS); i++) {
         int r = uv_signal_init(&g->control->uv, &g->signals[i]);
 
@@ -145,6 +146,7 @@ void gateway_close_control(struct gateway *g)
 {
     if (g->registry)
         registry_stop(g->registry);
+    gateway_state_stop(g->state);
     if (g->metrics_server)
         http_server_close(g->metrics_server);
     http_server_free(STEAL(g->metrics_server));

@@ -151,6 +151,7 @@ static int make_registry(struct gateway *g, struct err *err)
         http_client_new(g->control, &(struct http_client_conf){ .tls = g->tls_client }, &g->client) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     conf.aliases = pairs;
+    conf.store = gateway_state_store(g->state);
     if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     registry_subscribe(g->registry, gateway_on_registry, g);
@@ -194,6 +195,11 @@ static int start_control(struct gateway *g, struct err *err)
             r = serve_on_control(g, PROBE_ROUTES, PROBE_ROUTES_N, &probes, &g->probe_router, &g->probe_server, err);
         if (r < 0)
             return err_wrap(err, r, "probe listener");
+    }
+    if (c->state_dir.n) {
+        r = gateway_state_open(c->state_dir, g->control, &g->state, err);
+        if (r < 0)
+            return r;
     }
     r = make_registry(g, err);
     if (r < 0)
@@ -286,6 +292,7 @@ static int start_threads(struct gateway *g, struct err *err)
 
 static int add_startup_workers(struct gateway *g, struct err *err)
 {
+    gateway_state_restore(g->state, g->registry);
     for (size_t i = 0; i < g->config->worker_urls.n; i++) {
         int r = registry_add_startup(g->registry, g->config->worker_urls.items[i], STR_NONE, err);
 
@@ -328,6 +335,7 @@ static void take_apart(struct gateway *g)
         loop_free(g->threads[i].loop);
     }
     free(g->threads);
+    gateway_state_free(g->state);
     registry_free(g->registry);
     policy_free(g->policy);
     router_free(g->router);

@@ -451,7 +451,7 @@ static int make_group(struct entry *e, const struct worker *w)
         }
     }
     if (status < 0) {
-        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* it is never refused */
+        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* JOB_FREE is never refused */
             job_fail(e, "Workflow failed at step discover_dp_info: Step failed: discover_dp_info - %s",
                      status == ERR_NOMEM ? "out of memory" : err.message);
         log_warn(WORKER_LOG, "data-parallel worker not registered", LF_STR("worker", e->url), LF_CSTR("reason", err.message));
