@@ -80,14 +80,14 @@ def start_fails(*flags):
 
 
 def failure_of(gateway, worker):
-    """The words in which the gateway's log and, when the start-up time is over, its listing say why WORKER is not ready."""
+    """Adds WORKER; why its registration failed, as its job_status and the log say."""
+    path = gateway.client.post("/workers", json={"url": worker.url}).headers["location"]
 
     def told():
-        listed = gateway.client.get("/workers").json()["workers"]
-        return " ".join(str((w.get("job_status") or {}).get("message") or "") for w in listed)
+        return (gateway.client.get(path).json().get("job_status") or {}).get("message") or ""
 
-    wait_until(lambda: "TLS" in told(), seconds=20, what="a reason")
-    assert told().partition("TLS: ")[2] in gateway.output()
+    wait_until(lambda: "TLS: " in told(), seconds=20, what="a reason")
+    assert "TLS: " + told().partition("TLS: ")[2] in gateway.output()
     return told()
 
 
@@ -308,7 +308,7 @@ def test_workers_that_want_a_client_certificate_get_it(start, ca, pair):
 
 def test_a_worker_that_refuses_us_says_why(start, ca, pair):
     worker = start(TlsEngine, pair, "--tls-client-ca-path", ca.crt)
-    g = start(Gateway, "--ca-cert-paths", ca.crt, "--worker-startup-timeout-secs", 1, workers=[worker])
+    g = start(Gateway, "--ca-cert-paths", ca.crt, "--worker-startup-timeout-secs", 1)
     assert "wants a client certificate" in failure_of(g, worker)
 
 
@@ -340,7 +340,7 @@ def test_workers_with_bad_certificates_are_refused_with_the_reason(start, ca, tm
             "name": lambda: ca.issue("name", hosts="DNS:elsewhere.example,IP:127.0.0.2"), "self": lambda: ca.self_signed(),
             "stranger": lambda: Authority(tmp_path, "stranger").issue("server")}[kind]()
     worker = start(TlsEngine, pair)
-    g = start(Gateway, "--ca-cert-paths", ca.crt, "--worker-startup-timeout-secs", 1, workers=[worker])
+    g = start(Gateway, "--ca-cert-paths", ca.crt, "--worker-startup-timeout-secs", 1)
     assert words in failure_of(g, worker)
     r = g.chat()
     assert r.status_code in (502, 503) and str(worker.port) not in r.text and "https" not in r.text
