@@ -30,7 +30,7 @@
     X(ERR_BUSY, -16, "busy")                                                    \
     X(ERR_UNSUPPORTED, -17, "not supported")                                    \
     X(ERR_STORE, -18, "not stored")                                             \
-    X(ERR_TLS, -20, "TLS handshake failed")                                     \
+    X(ERR_TLS, -20, "TLS: handshake or record failed")                          \
     X(ERR_TLS_EXPIRED, -21, "TLS: the certificate has expired")                 \
     X(ERR_TLS_EARLY, -22, "TLS: the certificate is not valid yet")              \
     X(ERR_TLS_NAME, -23, "TLS: the certificate is for another host name")       \

@@ -277,6 +277,12 @@ static void on_health(struct probe *p, int result)
         probe_health(g);
         return;
     }
+    if (err_is_tls(result) && g->reason != result) { /* it is up: waiting for the end of the start-up time would hide a mistake */
+        char reason[WORKER_REASON_MAX];
+
+        log_warn(WORKER_LOG, "worker cannot be trusted yet", LF_STR("worker", g->entry->url),
+                 LF_CSTR("reason", worker_reason_text(result, reason)));
+    }
     g->reason = result;
     pause_or_give_up(g);
 }

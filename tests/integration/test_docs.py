@@ -1,4 +1,4 @@
-"""The shell lines of README.md, docs/mock-engine.md, docs/bench.md and docs/control-plane.md, in their order, as a reader pastes them.
+"""The shell lines of README.md and of the guides in docs/, in their order, as a reader pastes them.
 
 Only what a test must change is changed: ports are free ones, a bench runs half a second, the GPU hosts of the README are mock engines, and the gateway gets a metrics port of its
 own. `smg mock-engine` and `smg launch` keep running until the next one of their kind; every other line must succeed, and curl fails on an HTTP error.
@@ -65,9 +65,12 @@ class Reader:
             words += ["--prometheus-host", "127.0.0.1", "--prometheus-port", free_port(), "--shutdown-grace-period-secs", 0]
         words = [self.directory / w if (self.directory / str(w)).is_file() else w for w in words]  # a file that an earlier line made
         process = self.running[kind] = self.start(Process, words)
+        scheme = "https" if "--tls-cert-path" in words else "http"
         answers = "readiness" if "--worker-urls" in words else "health"
-        url = f"http://127.0.0.1:{self.gateway_port}/{answers}" if kind == "launch" else f"http://127.0.0.1:{self.engine_port}/v1/models"
-        wait_until(lambda: not process.running() or succeeds(url), seconds=20, what=" ".join(map(str, words)))
+        url = f"{scheme}://127.0.0.1:{self.gateway_port}/{answers}" if kind == "launch" else f"{scheme}://127.0.0.1:{self.engine_port}/v1/models"
+        # Who asks for a client certificate is not asked: curl's 35 and 56 are its refusals, in TLS 1.2 and 1.3.
+        fine = {0, 35, 56} if "--tls-client-ca-path" in words else {0}
+        wait_until(lambda: not process.running() or asked(url) in fine, seconds=20, what=" ".join(map(str, words)))
         assert process.running(), process.output()
 
     def paste(self, command):
@@ -88,8 +91,9 @@ class Reader:
         return done.stdout
 
 
-def succeeds(url):
-    return subprocess.run(["curl", "-sf", "-o", "/dev/null", "-m", "2", url]).returncode == 0
+def asked(url):
+    """curl's exit status."""
+    return subprocess.run(["curl", "-sfk", "-o", "/dev/null", "-m", "2", url]).returncode
 
 
 @pytest.fixture
@@ -132,6 +136,12 @@ def test_the_page_of_the_control_plane(reader):
     assert tables[0].count(" ready ") == 2
     assert any("labels.rack                      7\n" in text for text in said)
     assert any(text.startswith("2 workers: 2 ready", text.index("\n") + 1) for text in said if text.startswith("smg top "))
+
+
+def test_the_page_of_tls(reader, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = paste_page(reader, "docs/tls.md", 13)
+    assert any('"chat.completion"' in text for text in said.values() if text) and any("0 failed" in text for text in said.values() if text)
 
 
 def test_every_option_of_a_tool_that_its_page_names_exists():
