@@ -31,9 +31,10 @@ int gateway_target_parse(struct str text, struct arena *arena, struct gateway_ta
         return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
     if (url_parse(copy, &url, err) < 0)
         return err_wrap(err, ERR_INVALID, "'%.*s' is no URL of a gateway (write http://host:port)", STR_FMT(str_first(copy, 200)));
-    if (!str_eq(url.scheme, STR("http")))
-        return err_set(err, ERR_INVALID, "'%.*s': only http:// can be asked, not %.*s://", STR_FMT(str_first(copy, 200)),
-                       STR_FMT(url.scheme));
+    t.tls = str_eq(url.scheme, STR("https"));
+    if (!t.tls && !str_eq(url.scheme, STR("http")))
+        return err_set(err, ERR_INVALID, "'%.*s': only http:// and https:// can be asked, not %.*s://",
+                       STR_FMT(str_first(copy, 200)), STR_FMT(url.scheme));
     if (url.host.n == 0 || url.query.n)
         return err_set(err, ERR_INVALID, "'%.*s' is no URL of a gateway: write http://host:port", STR_FMT(str_first(copy, 200)));
     t.host = url.host;
@@ -76,6 +77,20 @@ static int read_token(struct gateway_client *g, const struct gateway_options *o,
         return err_set(err, ERR_INVALID, "the token in %.*s %s", STR_FMT(g->token_from),
                        g->token.n ? "has characters that no token has" : "is empty");
     return 0;
+}
+
+/* Also when the gateway itself is plain: another target may not be. Reading the system's authorities costs some milliseconds, so only when somebody may need them. */
+static int make_tls(struct gateway_client *g, const struct gateway_options *o, struct err *err)
+{
+    struct tls_client_conf conf = {
+        .ca_paths = o->ca_certs.items, .ca_paths_n = o->ca_certs.n, .cert_path = o->client_cert, .key_path = o->client_key
+    };
+
+    if (!o->client_cert.n != !o->client_key.n)
+        return err_set(err, ERR_INVALID, "--client-cert and --client-key belong together: give both or none");
+    if (!g->target.tls && o->ca_certs.n == 0)
+        return 0;
+    return tls_client_new(&conf, &g->tls, err);
 }
 
 static void end_blocking(struct gateway_client *g)
@@ -128,6 +143,8 @@ int gateway_open(struct gateway_client *g, const struct gateway_options *o, cons
         return err_wrap(err, r, "--gateway");
     r = read_token(g, o, token_env, arena, err);
     if (r == 0)
+        r = make_tls(g, o, err);
+    if (r == 0)
         r = loop_new("client", /* index= */ 0, &g->loop, err);
     if (r == 0)
         r = watch_signals(g, err);
@@ -136,14 +153,16 @@ int gateway_open(struct gateway_client *g, const struct gateway_options *o, cons
 
 void gateway_close(struct gateway_client *g)
 {
-    if (!g->loop)
-        return;
-    for (size_t i = 0; i < ARRAY_LEN(g->signals); i++)
-        if (g->signals[i].data)
-            uv_close((uv_handle_t *)&g->signals[i], NULL);
-    timer_stop(&g->pause);
-    loop_free(g->loop);
+    if (g->loop) {
+        for (size_t i = 0; i < ARRAY_LEN(g->signals); i++)
+            if (g->signals[i].data)
+                uv_close((uv_handle_t *)&g->signals[i], NULL);
+        timer_stop(&g->pause);
+        loop_free(g->loop);
+    }
+    tls_context_free(g->tls);
     g->loop = NULL;
+    g->tls = NULL;
 }
 
 /* ---- one question ---- */
@@ -209,12 +228,13 @@ int gateway_ask_start(struct gateway_ask *a)
     write_head(a, t);
     if (a->head.failed)
         return ERR_NOMEM;
-    r = http_client_new(loop, /* conf= */ NULL, &a->http);
+    r = http_client_new(loop, &(struct http_client_conf){ .tls = a->client->tls }, &a->http);
     if (r < 0)
         return r;
     a->fetch.call = (struct http_call){
         .host = t->host,
         .port = t->port,
+        .tls = t->tls,
         .method = a->method,
         .head = buf_str(&a->head),
         .body = a->body,
@@ -359,6 +379,13 @@ void gateway_explain(const struct gateway_client *g, unsigned status, struct str
 void gateway_explain_failure(const struct gateway_client *g, const struct gateway_target *t, int code, struct buf *out)
 {
     buf_printf(out, "%.*s ", STR_FMT(t->text));
+    if (err_is_tls(code)) {
+        buf_printf(out,
+                   "cannot be asked: %s; its authority is named with --ca-cert PATH, our own certificate with --client-cert and "
+                   "--client-key",
+                   err_text(code));
+        return;
+    }
     switch (code) {
     case ERR_TIMEOUT:
         buf_printf(out, "did not answer within %g s (--timeout)", g->timeout_ms / 1000.0);
@@ -368,7 +395,7 @@ void gateway_explain_failure(const struct gateway_client *g, const struct gatewa
         buf_puts(out, "closed the connection before its answer was complete");
         break;
     case ERR_PROTOCOL:
-        buf_puts(out, "did not answer in HTTP; a gateway listens on another port or wants https");
+        buf_puts(out, "did not answer in HTTP; the gateway listens on another port, or wants https://");
         break;
     case ERR_LIMIT:
         buf_printf(out, "sent an answer of more than %u MiB", GATEWAY_REPLY_MAX >> 20);

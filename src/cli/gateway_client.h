@@ -23,16 +23,19 @@ struct gateway_target {
     struct str text;      /* as a person wrote it, for messages */
     struct str host;      /* the views live in the arena given to gateway_target_parse */
     struct str authority; /* the Host field */
+    bool tls;             /* https:// */
     struct str base;      /* path in front of every question's path; "" for most */
     uint16_t port;
 };
 
-/* "http://host:port[/base]". ERR_INVALID with a message that says what to write. */
+/* "http://host:port[/base]", or https. ERR_INVALID with a message that says what to write. */
 int gateway_target_parse(struct str text, struct arena *arena, struct gateway_target *ret, struct err *err) _must_check_;
 
 /* The options that every command of this kind has; the first member of its config struct. */
 struct gateway_options {
     struct str gateway, token_file;
+    struct option_list ca_certs;
+    struct str client_cert, client_key;
     double timeout_s;
 };
 
@@ -45,7 +48,7 @@ struct gateway_options {
     { .name = "--token-file", .type = OPT_PATH, .at = offsetof(struct gateway_options, token_file), .value = "PATH",              \
       .def_help = "the variable SMG_TOKEN",                                                                                       \
       .help = "file with the bearer token (an admin key or a JWT); there is no option for the token itself, for `ps` would show it" }, \
-    { .name = "--timeout", .type = OPT_F64, .at = offsetof(struct gateway_options, timeout_s), .def = (timeout), .min = 0.1,      \
+    { .name = "--ca-cert", .type = OPT_APPEND, .at = offsetof(struct gateway_options, ca_certs), .value = "PATH", .help = "an https gateway's authority, PEM, beside the system's; repeatable" }, { .name = "--client-cert", .type = OPT_PATH, .at = offsetof(struct gateway_options, client_cert), .value = "PATH", .help = "certificate that an https gateway may ask for, PEM" }, { .name = "--client-key", .type = OPT_PATH, .at = offsetof(struct gateway_options, client_key), .value = "PATH", .help = "its private key, PEM" }, { .name = "--timeout", .type = OPT_F64, .at = offsetof(struct gateway_options, timeout_s), .def = (timeout), .min = 0.1,      \
       .max = 86400, .unit = "s", .value = "S", .help = "for each answer of the gateway" }
 /* clang-format on */
 
@@ -56,7 +59,8 @@ struct gateway_options {
 struct gateway_ask;
 
 struct gateway_client {
-    struct loop *loop; /* owned */
+    struct loop *loop;       /* owned */
+    struct tls_context *tls; /* owned; NULL when neither the gateway nor another target speaks TLS */
     struct gateway_target target;
     struct str token;      /* arena; empty = none. Never printed */
     struct str token_from; /* "the variable SMG_TOKEN", for messages */

@@ -130,7 +130,7 @@ def test_the_page_of_the_bench(reader):
 
 def test_the_page_of_the_control_plane(reader):
     pasted = commands("docs/control-plane.md")
-    assert len(pasted) >= 17, pasted
+    assert len(pasted) >= 26, pasted
     said = [text for text in map(reader.paste, pasted) if text]
     tables = [text for text in said if text.startswith("ID ")]
     assert tables[0].count(" ready ") == 2

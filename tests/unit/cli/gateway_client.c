@@ -38,6 +38,24 @@ static void a_target_is_a_url_with_or_without_a_path(void **state)
     assert_int_equal(t.port, 80);
 }
 
+static void a_gateway_may_speak_tls(void **state)
+{
+    struct gateway_options o = { .gateway = STR_INIT("https://127.0.0.1:1"), .timeout_s = 5 };
+    struct gateway_client g;
+    struct err err = { 0 };
+
+    assert_int_equal(gateway_open(&g, &o, NULL, &arena, NULL), 0);
+    assert_true(g.target.tls && g.tls);
+    gateway_close(&g);
+    o.client_cert = STR("cert.pem");
+    assert_int_equal(gateway_open(&g, &o, NULL, &arena, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "--client-key"));
+    gateway_close(&g);
+    buf_clear(&out);
+    gateway_explain_failure(&g, &g.target, ERR_TLS_SELF_SIGNED, &out);
+    assert_true(str_find(buf_str(&out), STR("--ca-cert")) != STR_NPOS);
+}
+
 static void what_is_no_url_is_refused_with_what_to_write(void **state)
 {
     static const char *const BAD[] = {
@@ -179,6 +197,7 @@ int main(void)
 #define ROW(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
         ROW(a_target_is_a_url_with_or_without_a_path),
+        ROW(a_gateway_may_speak_tls),
         ROW(what_is_no_url_is_refused_with_what_to_write),
         ROW(the_token_comes_from_the_variable_or_from_the_file_that_outranks_it),
         ROW(a_token_that_cannot_be_one_is_refused_without_being_shown),
