@@ -9,9 +9,11 @@ them, the spread (max - min) in percent. "of nginx's" is the median of the round
 """
 import argparse
 import contextlib
+import gc
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -27,6 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROXY_CORE, LOAD_CORE = "0", "1"
 TLS = []  # during the part "tls": certificate and key, which the proxies show to clients
 TOKENS = 64
+SLICE = 50  # calls of one contestant before the next one's turn, where latency is measured
 
 
 def free_port():
@@ -248,25 +251,94 @@ def measure_tls(args, names, directory):
     TLS.clear()
 
 
-def measure_latency(args, names, directory):
-    """Engine and proxy share core 0, so that the direct call crosses between cores as often as the one through a proxy: on a virtual machine, waking the other core costs more than
-    all the rest, and it is not the proxy's."""
+class Caller:
+    """One kept connection that sends the same request again and again and notes how long each reply took."""
+
+    def __init__(self, port, body):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.request = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+
+    def call(self):
+        began = time.perf_counter_ns()
+        self.socket.sendall(self.request)
+        reply = b""
+        while not self.whole(reply):
+            part = self.socket.recv(65536)
+            ended = time.perf_counter_ns()
+            if not part:
+                raise SystemExit("the connection ended in the middle of a measurement")
+            reply += part
+        if not reply.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"unexpected reply: {reply[:200]}")
+        return (ended - began) / 1000
+
+    @staticmethod
+    def whole(reply):
+        head, gap, body = reply.partition(b"\r\n\r\n")
+        if not gap:
+            return False
+        length = re.search(rb"(?i)content-length: *([0-9]+)", head)
+        return len(body) >= int(length.group(1)) if length else body.endswith(b"0\r\n\r\n")
+
+
+def percentile(values, p):
+    return sorted(values)[int(len(values) * p)]
+
+
+@contextlib.contextmanager
+def on_core(core):
+    """This process alone on CORE, without pauses of the garbage collector."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(core)})
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        os.sched_setaffinity(0, before)
+
+
+def latencies(args, callers):
+    """Per name, per round: the times of all calls. The contestants take turns of SLICE calls each (some milliseconds), each turn in another order, so that a disturbance of the
+    machine meets all of them alike."""
+    got = {name: [[] for _ in range(args.rounds * args.seconds)] for name in callers}
+    order = list(callers)
+    with on_core(LOAD_CORE):
+        for i in range(args.rounds * args.seconds):
+            for _ in range(20):
+                order.append(order.pop(0))
+                for name in order:
+                    callers[name].call()  # the first one after a pause warms the caches
+                    got[name][i] += [callers[name].call() for _ in range(SLICE)]
+    return got
+
+
+def latency_rows(args, names, directory):
+    """The rows of NAMES and the direct call, over an engine of their own."""
     body = chat_body(stream=False)
     engine, engine_process = start_engine(args.build, core=PROXY_CORE)
     proxies = {name: STARTERS[name](directory, engine, args.build) for name in names}
-    got = {name: [] for name in ["direct", *proxies]}
-    for _ in range(args.rounds):
-        for name in got:
-            got[name].append(wrk(engine if name == "direct" else proxies[name].port, body, 1, max(1, args.seconds // 2), directory)[2:])
-    direct = [median([x[i] for x in got["direct"]]) for i in (0, 1)]
-    rows = []
-    for name, g in got.items():
-        p50, p99 = (median([x[i] for x in g]) for i in (0, 1))
-        rows.append([name, f"{p50:.0f}", f"{p99:.0f}", f"{p50 - direct[0]:.0f}", f"{p99 - direct[1]:.0f}"])
+    got = latencies(args, {name: Caller(port, body) for name, port in [("direct", engine), *((n, p.port) for n, p in proxies.items())]})
     for p in proxies.values():
         p.stop()
     engine_process.kill()
-    show("the same, one connection, engine on the proxy's core: latency", ["proxy", "p50 us", "p99 us", "added p50", "added p99"], rows)
+    at = {name: {p: [percentile(r, p) for r in rounds] for p in (0.5, 0.99)} for name, rounds in got.items()}
+    rows = []
+    for name in got:
+        added = {p: [a - b for a, b in zip(at[name][p], at["direct"][p])] for p in (0.5, 0.99)}
+        rows.append([name, f"{median(at[name][0.5]):.0f}", f"{median(at[name][0.99]):.0f}", f"{median(added[0.5]):.0f}", f"{median(added[0.99]):.0f}",
+                     f"{min(added[0.99]):.0f}..{max(added[0.99]):.0f}"])
+    return rows
+
+
+def measure_latency(args, names, directory):
+    """Engine and proxy share core 0, so that the direct call crosses between cores as often as the one through a proxy: on a virtual machine, waking the other core costs more than
+    all the rest, and it is not the proxy's. The original runs by itself: what its threads do after a reply would fall into the others' calls."""
+    rows = latency_rows(args, [n for n in names if n != "SMG"], directory)
+    if "SMG" in names:
+        rows += latency_rows(args, ["SMG"], directory)[1:]
+    show("the same, one connection, engine on the proxy's core: latency", ["proxy", "p50 us", "p99 us", "added p50", "added p99", "min..max"], rows)
 
 
 def measure_streams(args, title, proxies, concurrency, requests):
