@@ -275,6 +275,7 @@ static void replace(struct entry *replacement, const struct worker *w)
     worker_unref(e->submitted);
     e->submitted = worker_ref(replacement->submitted);
     job_done(e);
+    e->health.by_models = replacement->health.by_models;
     if (registry_redescribe(e, w) < 0)
         log_error(WORKER_LOG, "out of memory for a worker's new description", LF_STR("worker", e->url));
     if (!worker_is_ready(w)) { /* it has just answered */
@@ -329,12 +330,8 @@ int registry_redescribe(struct entry *e, const struct worker *w)
     happened_to(e, REGISTRY_REPLACED);
     worker_unref(old);
     log_info(WORKER_LOG, "worker changed", LF_STR("worker", e->url), LF_UINT("revision", w->revision));
-    if (watched_alike)
-        return 0;
-    health_stop(e);
-    if (w->spec.health.disabled && !worker_is_ready(w))
-        registry_set_status(e, WORKER_READY); /* nobody would ever say so (spec control-plane 10.1) */
-    health_begin(e, HEALTH_AFTER_INTERVAL);
+    if (!watched_alike)
+        health_settings_changed(e);
     return 0;
 }
 
