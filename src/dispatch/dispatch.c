@@ -264,6 +264,8 @@ static void on_batch(struct http_call *call)
 {
     struct dispatch *d = call->owner;
 
+    if (d->step == REPLYING && d->status < 300)
+        worker_heard(d->worker, loop_now_us(d->dispatcher->loop));
     if (d->step == REPLYING && d->sink->ops->on_batch)
         d->sink->ops->on_batch(d->sink);
 }

@@ -15,7 +15,7 @@
  *   OFF        WAITING    health_begin  registered, not disabled (or QUEUED at once)
  *   WAITING    QUEUED     on_due        the interval is over; at most HEALTH_PROBES_MAX probes run, the others stand in line
  *   QUEUED     PROBING    on_turn       GET <health endpoint> with the worker's key
- *   PROBING    WAITING    on_result     2xx is well; the status may change
+ *   PROBING    WAITING    on_result     2xx is well, and so is no answer in time while replies come in (is_at_work); the status may change
  *   any        OFF        health_stop   draining, removed, shutdown, checks switched off
  *   OFF, WAITING QUEUED   health_settings_changed   the operator changed something: probed at once, then at the new interval
  *
@@ -172,11 +172,21 @@ static void on_due(struct timer *t)
         on_turn(&e->health.turn);
 }
 
+/* An engine may be too busy to answer a probe in time. One that sends us replies meanwhile is at work, not sick. */
+static bool is_at_work(const struct entry *e, int result)
+{
+    const struct worker *w = e->worker;
+    uint64_t heard_us = atomic_load_explicit(&w->live->heard_us, memory_order_relaxed);
+
+    return result == ERR_TIMEOUT && worker_load(w) > 0 && heard_us &&
+           loop_now_us(e->registry->loop) < heard_us + (uint64_t)w->spec.health.timeout_s * 1000000 + HEARD_STEP_US;
+}
+
 /* The status after a probe, and what follows from it. */
 static void conclude(struct entry *e, int result)
 {
     const struct worker_health_conf *conf = &e->worker->spec.health;
-    bool ok = result >= 200 && result <= 299;
+    bool ok = (result >= 200 && result <= 299) || is_at_work(e, result);
     enum worker_status before = worker_status(e->worker);
     enum worker_status after = health_step(&e->health.counters, before, ok, conf->success_threshold, conf->failure_threshold);
 

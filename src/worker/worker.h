@@ -132,6 +132,7 @@ struct worker_live {
     _Atomic int status;         /* enum worker_status; written by the control thread only, as the following two */
     _Atomic int reason;         /* why the last health probe failed: a negative enum err_code or an HTTP status; 0 = it did not */
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
+    _Atomic uint64_t heard_us;  /* loop clock: when bytes of a good reply came last; up to HEARD_STEP_US late. 0 = never */
 };
 
 struct worker {
@@ -195,6 +196,18 @@ static inline void worker_count_failure(const struct worker *w)
 {
     atomic_fetch_add_explicit(&w->live->failures, 1, memory_order_relaxed);
 }
+
+#define HEARD_STEP_US 250000 /* written this often at most: all loops share the cache line */
+
+/* Bytes of a good reply came. */
+static inline void worker_heard(const struct worker *w, uint64_t now_us)
+{
+    uint64_t before = atomic_load_explicit(&w->live->heard_us, memory_order_relaxed);
+
+    if (now_us >= before + HEARD_STEP_US)
+        atomic_store_explicit(&w->live->heard_us, now_us, memory_order_relaxed);
+}
+
 static inline int64_t worker_load(const struct worker *w)
 {
     return atomic_load_explicit(&w->live->load, memory_order_relaxed);

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 
+import httpx
 import pytest
 
 from conftest import SLOWNESS, Engine, Gateway, free_port, wait_until
@@ -48,9 +49,20 @@ class Server:
                 outer.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, time.monotonic()))
                 self.send(outer.table.get(self.path, outer.other))
 
+            def stream(self):
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.end_headers()
+                while not outer.over.wait(0.1):
+                    self.wfile.write(b'data: {"choices":[]}\n\n')
+
             def do_POST(self):
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 outer.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, time.monotonic()))
+                if b'"stream": true' in body or b'"stream":true' in body:
+                    self.stream()
+                    return
                 self.send({"id": "x", "object": "chat.completion", "choices": []})
 
         class Quiet(http.server.ThreadingHTTPServer):
@@ -363,6 +375,23 @@ def test_cp_36_an_engine_without_health_goes_and_comes_back(start):
     assert info(gateway, at)["job_status"]["message"] == "Health check failed: status 500"
     server.table["/v1/models"] = models({"id": "m"})
     ready(gateway, at, seconds=15)  # decision 9: probed again, at the slow rate
+
+
+def test_a_busy_worker_is_not_sick(start):
+    gateway = start(Gateway, "--health-check-interval-secs", "1", "--health-check-timeout-secs", "1", "--health-failure-threshold", "1", grace=0)
+    server = start(Server, {"/health": "", "/v1/models": models({"id": "m"})})
+    at = add(gateway, server.url)
+    ready(gateway, at)
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}]}
+    with httpx.stream("POST", gateway.url + "/v1/chat/completions", json=body, timeout=60) as reply:
+        parts = reply.iter_raw()
+        next(parts)
+        server.table["/health"] = HANG
+        hung = len(server.asked("/health"))
+        while len(server.asked("/health")) < hung + 3:  # two of them are over
+            next(parts)
+        assert info(gateway, at)["status"] == "ready" and info(gateway, at)["load"] == 1
+    wait_until(lambda: info(gateway, at)["status"] != "ready", what="taken out, idle and silent as it is")
 
 
 def test_unhealthy_workers_leave_when_asked_for(start):
