@@ -181,7 +181,6 @@ static void kinds_of_workers_to_come_wait_with_a_reason(void **state)
         { "{\"url\":\"grpc://127.0.0.1:1\"}", "gRPC workers are not available in this version" },
         { "{\"url\":\"grpcs://127.0.0.1:1\"}", "gRPC workers are not available in this version" },
         { "{\"url\":\"ipc:///tmp/none\"}", "ZMQ (ipc://) workers are not available in this version" },
-        { "{\"url\":\"https://127.0.0.1:1\"}", "https workers are not available in this version" },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
