@@ -10,8 +10,6 @@
 
 #include <stdlib.h>
 
-#define DP_SIZE_MAX 1024
-
 struct entry_rows entry_rows(const struct entry *e)
 {
     if (e->ranks)
@@ -41,18 +39,11 @@ const struct worker *entry_row(const struct entry *e, const char *id)
 
 int ranks_size(const struct worker_spec *s, unsigned *ret, struct err *err)
 {
-    uint64_t n;
+    int r = detect_check_dp(s, err);
 
-    for (size_t i = 0; i < s->labels_n; i++) {
-        if (!str_eq(s->labels[i].key, STR("dp_size")))
-            continue;
-        if (str_to_u64(s->labels[i].value, &n) < 0 || n == 0 || n > DP_SIZE_MAX)
-            return err_set(err, ERR_INVALID, "Failed to get DP info for %.*s: no positive dp_size in discovered metadata",
-                           STR_FMT(s->url));
-        *ret = (unsigned)n;
-        return 0;
-    }
-    return err_set(err, ERR_INVALID, "Failed to get DP info: No dp_size in response from %.*s", STR_FMT(s->url));
+    if (r == 0)
+        *ret = (unsigned)s->dp_size;
+    return r;
 }
 
 static const struct worker *make_rank(const struct entry *e, const struct worker *base, unsigned rank)
