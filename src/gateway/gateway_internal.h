@@ -11,6 +11,7 @@
 #include "net/listener.h"
 #include "observe/prometheus.h"
 #include "observe/requests.h"
+#include "worker/load_monitor.h"
 #include "worker/registry.h"
 
 /* What handlers and filters get: indices into struct gateway_thread.contexts. */
@@ -35,6 +36,7 @@ struct gateway_thread {
     struct http_client *client;
     struct http_server *server;
     struct dispatcher *dispatcher;
+    struct fanouts fanouts;
     struct inference inference;
     struct admin admin;
     struct observe_requests observe;
@@ -51,6 +53,7 @@ struct gateway {
     struct loop *control;
     struct http_client *client; /* the control loop's */
     struct registry *registry;
+    struct load_monitor *load_monitor; /* owned; NULL without --engine-metrics */
     struct policy *policy;
     struct router *router;
     struct http_server *metrics_server; /* control loop */
