@@ -1,4 +1,4 @@
-"""The shell lines of README.md, docs/mock-engine.md and docs/bench.md, in their order, as a reader pastes them.
+"""The shell lines of README.md, docs/mock-engine.md, docs/bench.md and docs/state.md, in their order, as a reader pastes them.
 
 Only what a test must change is changed: ports are free ones, a bench runs half a second, the GPU hosts of the README are mock engines, and the gateway gets a metrics port of its
 own. `smg mock-engine` and `smg launch` keep running until the next one of their kind; every other line must succeed, and curl fails on an HTTP error.
@@ -114,6 +114,13 @@ def test_the_page_of_the_bench(reader):
     reader.paste("smg launch --port 30000 --worker-urls http://127.0.0.1:9001")
     for command, table in paste_page(reader, "docs/bench.md", 4).items():
         assert re.search(r"^requests +[1-9]\d* succeeded, 0 failed", table, re.M), f"{command}\n{table}"
+
+
+def test_the_page_of_the_state_directory(reader, tmp_path):
+    said = [reader.paste(c.replace("/var/lib/smg", str(tmp_path / "smg"))) for c in commands("docs/state.md")]
+    assert len(said) == 6 and '"accepted"' in said[2]
+    wait_until(lambda: "gold" in reader.paste("curl localhost:30000/workers"), what="the restored worker")
+    assert (tmp_path / "smg.backup").read_bytes()[:8] == b"smgstate"
 
 
 def test_every_option_of_a_tool_that_its_page_names_exists():
