@@ -327,6 +327,8 @@ def test_a_full_disk_refuses_changes_and_takes_them_again_when_there_is_room(gat
         assert answer.status_code == 503, answer.text
         assert answer.json()["code"] == "STATE_NOT_STORED" and "state directory" in answer.json()["error"]
         assert "retry-after" in answer.headers
+    metrics = g.metrics()
+    assert (metrics["smg_state_failures_total"], metrics["smg_state_entries"]) == (3, 1) and metrics['smg_state_commit_us{quantile="0.99"}'] > 0
     assert worker(g, a)["labels"] == {"v": "1"}
     assert [w["id"] for w in g.client.get("/workers").json()["workers"]] == [a]
     resource.prlimit(g.popen.pid, resource.RLIMIT_FSIZE, (soft, hard))
