@@ -178,6 +178,27 @@ static void collect_process(struct prometheus_writer *w)
     prometheus_sample(w, NULL, 0, (double)log_dropped());
 }
 
+/* Only with --state-dir. */
+static void collect_state(struct prometheus_writer *w, const struct gateway_state *state)
+{
+    struct journal_stats s;
+
+    if (!gateway_state_stats(state, &s))
+        return;
+    prometheus_family(w, "smg_state_entries", METRIC_GAUGE, "Entries of the state directory");
+    prometheus_sample(w, NULL, 0, (double)s.entries);
+    prometheus_family(w, "smg_state_file_bytes", METRIC_GAUGE, "Length of the state file");
+    prometheus_sample(w, NULL, 0, (double)s.file_bytes);
+    prometheus_family(w, "smg_state_syncs_total", METRIC_COUNTER, "Commits of the state file that are on the disk");
+    prometheus_sample(w, NULL, 0, (double)s.frames);
+    prometheus_family(w, "smg_state_failures_total", METRIC_COUNTER, "Commits and rewrites of the state file that failed");
+    prometheus_sample(w, NULL, 0, (double)s.failures);
+    prometheus_family(w, "smg_state_commit_us", METRIC_GAUGE, "How long commits took since the start, in microseconds");
+    prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("0.5") }, 1, (double)s.p50_us);
+    prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("0.99") }, 1, (double)s.p99_us);
+    prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("1") }, 1, (double)s.max_us);
+}
+
 void gateway_collect(struct prometheus_writer *w, void *arg)
 {
     struct gateway *g = arg;
@@ -191,4 +212,5 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
     collect_engines(w, g->load_monitor);
     collect_loops(w, g);
     collect_process(w);
+    collect_state(w, g->state);
 }

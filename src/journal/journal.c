@@ -189,15 +189,16 @@ static void begin_rewrite(struct journal *j)
 /* A job that cannot even be submitted has failed; that it is told in a later turn keeps the callbacks out of journal_commit. */
 static void start_job(struct journal *j)
 {
+    int r;
+
     enter(j, WRITING);
     j->job = (struct pool_job){ .work = work, .done = on_written };
     j->job_err = (struct err){ 0 };
-    j->job_status = j->frame.failed ? err_set(&j->job_err, ERR_NOMEM, "%s", err_text(ERR_NOMEM))
-                                    : pool_submit(j->conf.pool, j->conf.loop, &j->job);
-    if (j->job_status == 0)
-        return;
-    if (j->job_err.code == 0)
-        (void)err_set(&j->job_err, j->job_status, "the blocking pool is busy; try again");
+    j->job_status = 0;
+    r = j->frame.failed ? ERR_NOMEM : pool_submit(j->conf.pool, j->conf.loop, &j->job);
+    if (r == 0)
+        return; /* the job may have run already: from here to on_written its results are not ours */
+    j->job_status = err_set(&j->job_err, r, "%s", r == ERR_BUSY ? "the blocking pool is busy; try again" : err_text(r));
     j->gather.run = job_failed;
     loop_defer(j->conf.loop, &j->gather);
 }

@@ -144,6 +144,13 @@ def test_the_page_of_tls(reader, tmp_path, monkeypatch):
     assert any('"chat.completion"' in text for text in said.values() if text) and any("0 failed" in text for text in said.values() if text)
 
 
+def test_the_page_of_the_state_directory(reader, tmp_path):
+    said = [reader.paste(c.replace("/var/lib/smg", str(tmp_path / "smg"))) for c in commands("docs/state.md")]
+    assert len(said) == 6 and '"accepted"' in said[2]
+    wait_until(lambda: "gold" in reader.paste("curl localhost:30000/workers"), what="the restored worker")
+    assert (tmp_path / "smg.backup").read_bytes()[:8] == b"smgstate"
+
+
 def test_every_option_of_a_tool_that_its_page_names_exists():
     for page, tool in ("docs/mock-engine.md", "mock-engine"), ("docs/bench.md", "bench"):
         text = (ROOT / page).read_text()

@@ -251,6 +251,25 @@ static void a_failed_sync_is_mended_without_waiting_for_the_next_batch(void **st
     journal_batch_fini(&b.batch);
 }
 
+/* The pool may be done before the loop looks again: once, the loop then wrote its own 0 over the job's failure. */
+static void a_failure_is_told_however_fast_the_job_was(void **state)
+{
+    struct machine m;
+    struct commit c;
+
+    setup(&m);
+    for (unsigned i = 0; i < 300; i++) {
+        put(&c, &m, "a", "1");
+        m.disk->fail_at = m.disk->step;
+        commit(&c);
+        run(&m);
+        assert_true(c.batch.status < 0);
+        journal_batch_fini(&c.batch);
+    }
+    assert_string_equal(walk(m.journal), "");
+    teardown(&m);
+}
+
 static void a_log_that_grows_is_rewritten_by_itself(void **state)
 {
     enum { TIMES = 40, BYTES = 100000 };
@@ -462,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_callback_may_commit_the_next),
         cmocka_unit_test(a_failed_write_is_told_to_all_of_its_frame_and_changes_nothing),
         cmocka_unit_test(a_failed_sync_is_mended_without_waiting_for_the_next_batch),
+        cmocka_unit_test(a_failure_is_told_however_fast_the_job_was),
         cmocka_unit_test(a_log_that_grows_is_rewritten_by_itself),
         cmocka_unit_test(a_rewrite_that_fails_is_reported_and_commits_go_on),
         cmocka_unit_test(a_stop_while_a_frame_is_written_tells_nobody),
