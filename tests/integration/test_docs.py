@@ -130,10 +130,12 @@ def test_the_page_of_the_bench(reader):
 
 def test_the_page_of_the_control_plane(reader):
     pasted = commands("docs/control-plane.md")
-    assert len(pasted) >= 26, pasted
+    assert len(pasted) >= 28, pasted
     said = [text for text in map(reader.paste, pasted) if text]
     tables = [text for text in said if text.startswith("ID ")]
     assert tables[0].count(" ready ") == 2
+    assert "Successfully flushed cache on all 2 workers\n" in said
+    assert any(text.startswith("WORKER") and text.count("http://") == 2 for text in said)
     assert any("labels.rack                      7\n" in text for text in said)
     assert any(text.startswith("2 workers: 2 ready", text.index("\n") + 1) for text in said if text.startswith("smg top "))
 
