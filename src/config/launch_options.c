@@ -168,8 +168,8 @@ static const struct option LAUNCH_OPTIONS[] = {
     { .name = "--routing-key-override", .type = OPT_FLAG, AT(routing_key_override), .state = OPT_NOT_YET,
       .help = "let a request's routing key decide before the policy does" },
     { .name = "--load-monitor-interval", .type = OPT_U64, AT(load_monitor_interval_s), .def = "10", .unit = "s",
-      .state = OPT_NOT_YET, ABOVE_ZERO, .field = "load_monitor_interval_secs", .help = "pause between load polls of the workers" },
-    { .name = "--engine-metrics", .type = OPT_FLAG, AT(engine_metrics), .state = OPT_NOT_YET,
+      ABOVE_ZERO, .field = "load_monitor_interval_secs", .help = "pause between load polls of the workers" },
+    { .name = "--engine-metrics", .type = OPT_FLAG, AT(engine_metrics),
       .help = "export the polled loads of the engines as metrics" },
 
     /* ---- prefill/decode ---- */

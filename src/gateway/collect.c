@@ -66,6 +66,81 @@ static void collect_pools(struct prometheus_writer *w, const struct worker_table
     collect_pool(w, &t->wildcard, STR("unknown")); /* those that serve any name */
 }
 
+/* ---- --engine-metrics: what the engines said last (spec operations 8.6) ---- */
+
+struct engine_gauge {
+    const char *name, *help;
+    double (*value)(const struct engine_load *l);
+    unsigned has; /* enum engine_load_has; 0 = every engine tells it */
+};
+
+#define ENGINE_GAUGE(fn, member)                  \
+    static double fn(const struct engine_load *l) \
+    {                                             \
+        return (double)l->member;                 \
+    }
+ENGINE_GAUGE(running_of, running)
+ENGINE_GAUGE(waiting_of, waiting)
+ENGINE_GAUGE(usage_of, token_usage)
+ENGINE_GAUGE(throughput_of, gen_throughput)
+ENGINE_GAUGE(hit_rate_of, cache_hit_rate)
+ENGINE_GAUGE(latency_of, kv_transfer_latency_ms)
+ENGINE_GAUGE(speed_of, kv_transfer_speed_gb_s)
+ENGINE_GAUGE(prefill_queue_of, prefill_queue_reqs)
+ENGINE_GAUGE(decode_queue_of, decode_queue_reqs)
+
+static const struct engine_gauge ENGINE_GAUGES[] = {
+    { "smg_engine_running_requests", "Requests that the engine runs", running_of, 0 },
+    { "smg_engine_waiting_requests", "Requests that wait in the engine", waiting_of, 0 },
+    { "smg_engine_token_usage", "Share of the engine's KV cache that is in use", usage_of, 0 },
+    { "smg_engine_gen_throughput", "Tokens that the engine generates per second", throughput_of, 0 },
+    { "smg_engine_cache_hit_rate", "Share of prompt tokens found in the engine's prefix cache", hit_rate_of, 0 },
+    { "smg_engine_pd_kv_transfer_latency_ms", "KV transfer between prefill and decode", latency_of, LOAD_LATENCY },
+    { "smg_engine_pd_kv_transfer_speed_gb_s", "KV transfer between prefill and decode", speed_of, LOAD_SPEED },
+    { "smg_engine_pd_prefill_queue_reqs", "Requests that wait for prefill", prefill_queue_of, LOAD_PREFILL_QUEUE },
+    { "smg_engine_pd_decode_queue_reqs", "Requests that wait for decode", decode_queue_of, LOAD_DECODE_QUEUE },
+};
+
+struct engine_samples {
+    struct prometheus_writer *w;
+    const struct engine_gauge *gauge;
+    bool any; /* the family's head is written */
+};
+
+static void sample_rank(struct engine_samples *s, const struct worker *w, const struct engine_load *l)
+{
+    char rank[24];
+    int n = snprintf(rank, sizeof rank, "%lld", (long long)l->dp_rank);
+    struct str model = w->spec.models_n ? w->spec.models[0].id : STR("unknown");
+    struct prometheus_label labels[] = { { "worker", w->spec.url },
+                                         s->gauge->has ? (struct prometheus_label){ "role", str_of(l->disagg_mode) }
+                                                       : (struct prometheus_label){ "model", model },
+                                         { "dp_rank", { rank, (size_t)n } } };
+
+    if (s->gauge->has && (!(l->has & s->gauge->has) || !(l->has & LOAD_DISAGG_MODE)))
+        return;
+    if (!s->any)
+        prometheus_family(s->w, s->gauge->name, METRIC_GAUGE, s->gauge->help);
+    s->any = true;
+    prometheus_sample(s->w, labels, ARRAY_LEN(labels), s->gauge->value(l));
+}
+
+static void sample_worker(const struct worker *w, const struct worker_loads *l, int rank, void *arg)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (rank < 0 || l->loads[i].dp_rank == rank)
+            sample_rank(arg, w, &l->loads[i]);
+}
+
+static void collect_engines(struct prometheus_writer *w, const struct load_monitor *m)
+{
+    for (size_t i = 0; i < ARRAY_LEN(ENGINE_GAUGES); i++) {
+        struct engine_samples s = { .w = w, .gauge = &ENGINE_GAUGES[i] };
+
+        load_monitor_each(m, sample_worker, &s);
+    }
+}
+
 static void collect_loops(struct prometheus_writer *w, struct gateway *g)
 {
     char index[16];
@@ -113,6 +188,7 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
         collect_traffic(w, t);
         collect_pools(w, t);
     }
+    collect_engines(w, g->load_monitor);
     collect_loops(w, g);
     collect_process(w);
 }

@@ -13,6 +13,7 @@
 #include "net/listener.h"
 #include "observe/prometheus.h"
 #include "observe/requests.h"
+#include "worker/load_monitor.h"
 #include "worker/registry.h"
 
 /* What handlers and filters get: indices into struct gateway_thread.contexts. */
@@ -37,6 +38,7 @@ struct gateway_thread {
     struct http_client *client;
     struct http_server *server;
     struct dispatcher *dispatcher;
+    struct fanouts fanouts;
     struct inference inference;
     struct admin admin;
     struct observe_requests observe;
@@ -54,6 +56,7 @@ struct gateway {
     struct http_client *client; /* the control loop's */
     struct gateway_state *state; /* owned; NULL without --state-dir */
     struct registry *registry;
+    struct load_monitor *load_monitor; /* owned; NULL without --engine-metrics */
     struct policy *policy;
     struct router *router;
     struct http_server *metrics_server; /* control loop */

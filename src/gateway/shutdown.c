@@ -144,6 +144,7 @@ void gateway_thread_on_close(struct loop *loop, struct message *m)
 
 void gateway_close_control(struct gateway *g)
 {
+    load_monitor_stop(g->load_monitor);
     if (g->registry)
         registry_stop(g->registry);
     gateway_state_stop(g->state);

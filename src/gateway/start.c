@@ -155,6 +155,11 @@ static int make_registry(struct gateway *g, struct err *err)
     if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     registry_subscribe(g->registry, gateway_on_registry, g);
+    if (c->engine_metrics) {
+        g->load_monitor = load_monitor_new(g->control, g->client, g->registry, c->load_monitor_interval_s);
+        if (!g->load_monitor)
+            return err_set(err, ERR_NOMEM, "out of memory");
+    }
     return 0;
 }
 
@@ -237,8 +242,9 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     if (http_client_new(t->loop, &(struct http_client_conf){ .tls = g->tls_client }, &t->client) < 0 ||
         dispatcher_new(t->loop, t->client, g->registry, g->policy, &dispatch, &t->dispatcher) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
-    t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher };
-    t->admin = (struct admin){ .registry = g->registry, .gateway_has_key = c->api_key.n > 0 };
+    fanouts_init(&t->fanouts, t->loop, t->client, g->registry);
+    t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
+    t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     observe_requests_init(&t->observe, t->loop);
     t->contexts[CONTEXT_GATEWAY] = g;
     t->contexts[CONTEXT_INFERENCE] = &t->inference;
@@ -336,6 +342,7 @@ static void take_apart(struct gateway *g)
     }
     free(g->threads);
     gateway_state_free(g->state);
+    load_monitor_free(g->load_monitor);
     registry_free(g->registry);
     policy_free(g->policy);
     router_free(g->router);
