@@ -63,6 +63,8 @@ static const struct {
     { SGLANG | TRTLLM | TOKENSPEED, { HTTP_GET, "/v1/loads", .handler = mock_loads } },
     { SGLANG | TRTLLM | TOKENSPEED | VLLM, { HTTP_GET, "/metrics", .handler = mock_metrics } },
     { SGLANG | TRTLLM | TOKENSPEED | VLLM, { HTTP_POST, "/flush_cache", .handler = mock_flush_cache } },
+    { SGLANG | VLLM, { HTTP_POST, "/start_profile", .body = ROUTE_BODY_BUFFER, .handler = mock_start_profile } },
+    { SGLANG | VLLM, { HTTP_POST, "/stop_profile", .body = ROUTE_BODY_BUFFER, .handler = mock_stop_profile } },
     { ALL, { HTTP_GET, "/mock/requests", .handler = mock_requests } },
     { ALL, { HTTP_DELETE, "/mock/requests", .handler = mock_requests_clear } },
     { ALL, { HTTP_GET, "/mock/faults", .handler = mock_faults_get } },

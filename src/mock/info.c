@@ -313,6 +313,18 @@ void mock_flush_cache(struct exchange *ex, void *context)
     exchange_reply(ex, 200, TYPE_TEXT, STR("Cache flushed.\n"));
 }
 
+void mock_start_profile(struct exchange *ex, void *context)
+{
+    (void)context;
+    exchange_reply(ex, 200, TYPE_TEXT, STR("Start profiling.\n"));
+}
+
+void mock_stop_profile(struct exchange *ex, void *context)
+{
+    (void)context;
+    exchange_reply(ex, 200, TYPE_TEXT, STR("Stop profiling. This will take some time.\n"));
+}
+
 /* ---- the mock's own ---- */
 
 void mock_requests(struct exchange *ex, void *context)
