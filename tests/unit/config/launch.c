@@ -172,7 +172,6 @@ static void case_7_to_12_options_of_missing_features_stop_the_start(void **state
         { { "--policy", "fastest" },
           2,
           "invalid value 'fastest' for '--policy <POLICY>': possible values: round_robin, random, power_of_two" },
-        { { "--load-monitor-interval", "10" }, 2, "--load-monitor-interval is not available in this version" },
         { { "--selector" }, 2, "--selector is not available in this version" },
         { { "--control-plane-api-keys", "a:b:admin:k", "c:d:user:k2" },
           2,
