@@ -167,7 +167,7 @@ static struct stream_tls *layer_new(struct stream *s, struct tls_context *c)
     t->stream = s;
     t->context = c;
     t->resume.run = on_resume;
-    t->ssl = SSL_new(snapshot_get(s->loop, &c->current));
+    t->ssl = SSL_new(tls_context_get(c, s->loop));
     bio = t->ssl ? BIO_new(c->bio) : NULL;
     if (!bio) {
         SSL_free(t->ssl);

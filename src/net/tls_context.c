@@ -267,6 +267,21 @@ void tls_context_use(struct tls_context *c, SSL_CTX *ssl_ctx, int64_t expires_s)
     snapshot_publish(&c->current, ssl_ctx);
 }
 
+SSL_CTX *tls_context_get(struct tls_context *c, struct loop *loop)
+{
+    SSL_CTX *ctx = snapshot_get(loop, &c->current);
+    int64_t expires_s;
+
+    if (_likely_(ctx))
+        return ctx;
+    pthread_mutex_lock(&c->making);
+    ctx = snapshot_get(loop, &c->current);
+    if (!ctx && tls_context_load(c, &ctx, &expires_s, /* err= */ NULL) == 0)
+        snapshot_publish(&c->current, ctx); /* no watcher publishes beside us: there are no files to watch */
+    pthread_mutex_unlock(&c->making);
+    return ctx;
+}
+
 int64_t tls_context_lifetime_s(struct tls_context *c)
 {
     int64_t expires_s = atomic_load_explicit(&c->expires_s, memory_order_relaxed);
@@ -314,6 +329,7 @@ static struct tls_context *context_new(enum tls_side side)
         return NULL;
     }
     snapshot_init(&c->current, NULL, free_ssl_ctx);
+    pthread_mutex_init(&c->making, NULL);
     return c;
 }
 
@@ -321,13 +337,13 @@ static struct tls_context *context_new(enum tls_side side)
 static int finish(struct tls_context *c, int r, struct tls_context **ret, struct err *err)
 {
     SSL_CTX *ctx = NULL;
-    int64_t expires_s;
+    int64_t expires_s = INT64_MAX;
 
     if (r == 0 && !c->cert != !c->key)
         r = err_set(err, ERR_INVALID, "TLS: a certificate and its key are given together");
     if (r == 0 && c->side == TLS_SERVER && !c->cert)
         r = err_set(err, ERR_INVALID, "TLS: a server needs a certificate and its key");
-    if (r == 0) {
+    if (r == 0 && (c->cert || c->authorities_n)) { /* what was given is checked now; what was not can wait */
         tls_context_look(c, &c->loaded);
         r = tls_context_load(c, &ctx, &expires_s, err);
     }
@@ -377,6 +393,7 @@ void tls_context_free(struct tls_context *c)
     if (!c)
         return;
     snapshot_fini(&c->current);
+    pthread_mutex_destroy(&c->making);
     BIO_meth_free(c->bio);
     free(c->cert);
     free(c->key);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 
 #include "net/stream_internal.h"
 #include "net/tls.h"
@@ -25,7 +26,9 @@ struct tls_marks {
 struct tls_context {
     enum tls_side side;
     enum tls_version min_version;
-    struct snapshot_cell current;         /* SSL_CTX: replaced by the control thread, read by all loops */
+    struct snapshot_cell
+        current; /* SSL_CTX: replaced by the control thread, read by all loops; NULL until it is wanted (tls_context_get) */
+    pthread_mutex_t making;               /* held by the first loop that wants it, once in a process's life */
     BIO_METHOD *bio;                      /* owned */
     _Atomic unsigned handshakes;          /* of a server: under way, on all loops */
     _Atomic int64_t expires_s;            /* wall clock; INT64_MAX = no certificate of our own */
@@ -41,6 +44,9 @@ struct tls_context {
 void tls_context_look(const struct tls_context *c, struct tls_marks *ret);
 /* A new SSL_CTX of the files. Any thread. */
 int tls_context_load(const struct tls_context *c, SSL_CTX **ret, int64_t *ret_expires_s, struct err *err) _must_check_;
+/* The one in force, good until the end of LOOP's turn. A client's context without files of its own is made at the first call: most gateways never speak TLS to a worker, and the
+ * system's authorities take longer to read than all the rest of a start. NULL: memory is out. */
+SSL_CTX *tls_context_get(struct tls_context *c, struct loop *loop);
 void tls_context_use(struct tls_context *c, SSL_CTX *ssl_ctx, int64_t expires_s); /* the writer's thread */
 
 /* ---- tls_error.c ---- */
