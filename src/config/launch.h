@@ -59,6 +59,8 @@ enum launch_tensor_transport {
     LAUNCH_TENSOR_RDMA
 };
 
+enum launch_tls_version { LAUNCH_TLS_1_2, LAUNCH_TLS_1_3 };
+
 enum launch_timestamps { LAUNCH_TIMESTAMPS_SMG, LAUNCH_TIMESTAMPS_RFC3339 };
 
 struct launch_config {
@@ -170,7 +172,8 @@ struct launch_config {
     bool oracle_external_auth;
     uint64_t oracle_pool_min, oracle_pool_max, oracle_pool_timeout_s;
 
-    struct str tls_cert_path, tls_key_path, client_cert_path, client_key_path;
+    struct str tls_cert_path, tls_key_path, tls_client_ca_path, client_cert_path, client_key_path;
+    enum launch_tls_version tls_min_version;
     struct option_list ca_cert_paths, control_plane_api_keys, jwt_role_mapping;
     struct str jwt_issuer, jwt_audience, jwt_jwks_uri, jwt_role_claim;
     bool disable_audit_logging, control_plane_audit_enabled;

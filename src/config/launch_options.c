@@ -77,6 +77,12 @@ static const struct option_name LOG_LEVEL_NAMES[] = {
     { 0 },
 };
 
+static const struct option_name TLS_VERSIONS[] = {
+    { "1.2", LAUNCH_TLS_1_2, OPT_AVAILABLE },
+    { "1.3", LAUNCH_TLS_1_3, OPT_AVAILABLE },
+    { 0 },
+};
+
 static const struct option_name TIMESTAMP_NAMES[] = {
     { "smg", LAUNCH_TIMESTAMPS_SMG, OPT_AVAILABLE },
     { "rfc3339", LAUNCH_TIMESTAMPS_RFC3339, OPT_AVAILABLE },
@@ -395,15 +401,17 @@ static const struct option LAUNCH_OPTIONS[] = {
       .help = "longest wait for a connection to Oracle" },
 
     /* ---- TLS and control-plane auth ---- */
-    { .name = "--tls-cert-path", .type = OPT_PATH, AT(tls_cert_path), .state = OPT_NOT_YET, .group = "TLS and control-plane auth",
-      .help = "certificate chain of the listener, PEM" },
-    { .name = "--tls-key-path", .type = OPT_PATH, AT(tls_key_path), .state = OPT_NOT_YET,
-      .help = "private key of the listener, PEM" },
-    { .name = "--client-cert-path", .type = OPT_PATH, AT(client_cert_path), .state = OPT_NOT_YET,
-      .help = "certificate shown to workers, PEM" },
-    { .name = "--client-key-path", .type = OPT_PATH, AT(client_key_path), .state = OPT_NOT_YET, .help = "its private key, PEM" },
-    { .name = "--ca-cert-paths", .type = OPT_LIST, AT(ca_cert_paths), .value = "PATH", .state = OPT_NOT_YET,
-      .help = "further authorities for workers' certificates, PEM" },
+    { .name = "--tls-cert-path", .type = OPT_PATH, AT(tls_cert_path), .group = "TLS and control-plane auth",
+      .help = "certificate chain of the listener, PEM; read again when the file changes" },
+    { .name = "--tls-key-path", .type = OPT_PATH, AT(tls_key_path), .help = "private key of the listener, PEM, without a passphrase" },
+    { .name = "--tls-client-ca-path", .type = OPT_PATH, AT(tls_client_ca_path),
+      .help = "clients must show a certificate of one of the authorities in this PEM file" },
+    { .name = "--tls-min-version", .type = OPT_ENUM, .names = TLS_VERSIONS, AT(tls_min_version), .def = "1.2",
+      .help = "oldest TLS version that the listener speaks" },
+    { .name = "--client-cert-path", .type = OPT_PATH, AT(client_cert_path), .help = "certificate shown to workers, PEM" },
+    { .name = "--client-key-path", .type = OPT_PATH, AT(client_key_path), .help = "its private key, PEM" },
+    { .name = "--ca-cert-paths", .type = OPT_LIST, AT(ca_cert_paths), .value = "PATH",
+      .help = "authorities for workers' certificates beside the system's, PEM" },
     { .name = "--control-plane-api-keys", .type = OPT_APPEND, AT(control_plane_api_keys), .env = { "CONTROL_PLANE_API_KEYS" },
       .value = "ID:NAME:ROLE:KEY", .flags = OPT_SECRET | OPT_GREEDY, .state = OPT_NOT_YET, .syntax = launch_syntax_control_key,
       .help = "key for the control plane; roles: admin, user" },

@@ -21,16 +21,49 @@ static void collect_workers(struct prometheus_writer *w, const struct worker_tab
                           (double)worker_load(t->workers[i]));
 }
 
+/* Ours; `smg top` makes its rates of them. Time over requests that ended is their mean duration. */
+static void collect_traffic(struct prometheus_writer *w, const struct worker_table *t)
+{
+    prometheus_family(w, "smg_worker_requests_total", METRIC_COUNTER, "Requests given to each worker, those in flight included");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->processed, memory_order_relaxed));
+    prometheus_family(w, "smg_worker_failures_total", METRIC_COUNTER, "Attempts that broke off or were answered with a 5xx status");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->failures, memory_order_relaxed));
+    prometheus_family(w, "smg_worker_request_seconds_total", METRIC_COUNTER, "Time that ended requests spent with each worker");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->busy_us, memory_order_relaxed) / 1e6);
+}
+
+#define TYPES (WORKER_ENCODE + 1)
+#define MODES (WORKER_ZMQ + 1)
+
+static void collect_pool(struct prometheus_writer *w, const struct worker_model *m, struct str name)
+{
+    unsigned counts[TYPES][MODES] = { 0 };
+
+    for (size_t i = 0; i < m->n; i++)
+        counts[m->workers[i]->spec.type][m->workers[i]->spec.mode]++;
+    for (unsigned type = 0; type < TYPES; type++)
+        for (unsigned mode = 0; mode < MODES; mode++) {
+            struct prometheus_label labels[] = { { "worker_type", worker_type_text((enum worker_type)type) },
+                                                 { "connection_mode", worker_mode_text((enum worker_mode)mode) },
+                                                 { "model", name } };
+
+            if (counts[type][mode]) /* series end with their last worker */
+                prometheus_sample(w, labels, ARRAY_LEN(labels), counts[type][mode]);
+        }
+}
+
 static void collect_pools(struct prometheus_writer *w, const struct worker_table *t)
 {
-    prometheus_family(w, "smg_worker_pool_size", METRIC_GAUGE, "Registered workers per model");
-    for (size_t i = 0; i < t->models_n; i++) {
-        struct prometheus_label labels[] = { { "worker_type", STR("regular") },
-                                             { "connection_mode", STR("http") },
-                                             { "model", t->models[i].id } };
-
-        prometheus_sample(w, labels, ARRAY_LEN(labels), (double)t->models[i].n);
-    }
+    prometheus_family(w, "smg_worker_pool_size", METRIC_GAUGE, "Registered workers per type, connection and model");
+    for (size_t i = 0; i < t->models_n; i++)
+        collect_pool(w, &t->models[i], t->models[i].id);
+    collect_pool(w, &t->wildcard, STR("unknown")); /* those that serve any name */
 }
 
 static void collect_loops(struct prometheus_writer *w, struct gateway *g)
@@ -98,6 +131,7 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
 
     if (t->n) {
         collect_workers(w, t);
+        collect_traffic(w, t);
         collect_pools(w, t);
     }
     collect_loops(w, g);

@@ -69,6 +69,9 @@ struct gateway {
     struct gateway_thread *threads; /* owned */
     unsigned threads_n, idle_n, closed_n;
 
+    struct tls_context *tls_server, *tls_client; /* owned; server: NULL = plain HTTP */
+    struct tls_watch *watch_server, *watch_client;
+
     struct arena arena;     /* owned: what the rooms' configurations point to */
     uv_signal_t signals[2]; /* SIGTERM, SIGINT */
     unsigned watching;      /* of signals[] */
@@ -96,6 +99,12 @@ void gateway_metrics(struct exchange *ex, void *context);   /* GET /metrics, con
 
 /* collect.c: gauges from live state, for /metrics; ARG: struct gateway */
 void gateway_collect(struct prometheus_writer *w, void *arg);
+
+/* tls.c: the contexts are made first and freed last; the watches live on the control loop */
+int gateway_make_tls(struct gateway *g, struct err *err) _must_check_;
+int gateway_watch_tls(struct gateway *g, struct err *err) _must_check_;
+void gateway_unwatch_tls(struct gateway *g);
+void gateway_free_tls(struct gateway *g);
 
 /* forget.c; for registry_subscribe; ARG: struct gateway */
 void gateway_on_registry(enum registry_event e, const struct worker *w, void *arg);

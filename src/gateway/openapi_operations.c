@@ -117,6 +117,8 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_GET,   "/workers/{worker_id}",  "getWorker",         "One worker and its running job",                     NULL,                  false,    "200",     &WORKER_INFO, "404 503",  NULL },
     { HTTP_PUT,   "/workers/{worker_id}",  "replaceWorker",     "Describe a worker anew; it is detected again",       &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "404 409 503", NULL },
     { HTTP_PATCH, "/workers/{worker_id}",  "updateWorker",      "Change what is given of a worker",                   &WORKER_PATCH_SHAPE,    false,    "202",     &ACCEPTED,    "404 409 503", NULL },
+    { HTTP_PUT,   "/workers/{worker_id}",  "replaceWorker",     "Describe a worker anew; it is detected again",       &WORKER_SPEC_SHAPE,    false,    "202",     &ACCEPTED,    "404 409 503",  NULL },
+    { HTTP_PATCH, "/workers/{worker_id}",  "updateWorker",      "Change what is given, keep the rest",                &WORKER_PATCH_SHAPE,   false,    "202",     &ACCEPTED,    "404 409 503",  NULL },
     { HTTP_DELETE, "/workers/{worker_id}", "removeWorker",      "Drain a worker and remove it",                       NULL,                  false,    "202",     &ACCEPTED,    "404 503",  NULL },
 };
 /* clang-format on */

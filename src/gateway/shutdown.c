@@ -157,6 +157,7 @@ void gateway_close_control(struct gateway *g)
     timer_stop(&g->grace);
     timer_stop(&g->settle);
     timer_stop(&g->reclaim);
+    gateway_unwatch_tls(g);
     timer_stop(&g->flush_log);
     for (unsigned i = 0; i < g->watching; i++)
         uv_close((uv_handle_t *)&g->signals[i], NULL);

@@ -147,7 +147,8 @@ static int make_registry(struct gateway *g, struct err *err)
     };
     struct str *pairs;
 
-    if (split_aliases(c, &g->arena, &pairs) < 0 || http_client_new(g->control, &(struct http_client_conf){ 0 }, &g->client) < 0)
+    if (split_aliases(c, &g->arena, &pairs) < 0 ||
+        http_client_new(g->control, &(struct http_client_conf){ .tls = g->tls_client }, &g->client) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     conf.aliases = pairs;
     conf.store = gateway_state_store(g->state);
@@ -203,6 +204,9 @@ static int start_control(struct gateway *g, struct err *err)
     r = make_registry(g, err);
     if (r < 0)
         return r;
+    r = gateway_watch_tls(g, err);
+    if (r < 0)
+        return r;
     timer_start(g->control, &g->reclaim, RECLAIM_MS, reclaim_snapshots);
     timer_start(g->control, &g->flush_log, LOG_FLUSH_MS, flush_control_log);
     return gateway_watch_signals(g, err);
@@ -221,7 +225,8 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,
                                        .contexts = t->contexts,
-                                       .max_body_bytes = c->max_payload_size_bytes };
+                                       .max_body_bytes = c->max_payload_size_bytes,
+                                       .tls = g->tls_server };
     int r;
 
     t->gateway = g;
@@ -229,7 +234,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     r = loop_new(t->name, CONTROL_INDEX + 1 + index, &t->loop, err);
     if (r < 0)
         return r;
-    if (http_client_new(t->loop, &(struct http_client_conf){ 0 }, &t->client) < 0 ||
+    if (http_client_new(t->loop, &(struct http_client_conf){ .tls = g->tls_client }, &t->client) < 0 ||
         dispatcher_new(t->loop, t->client, g->registry, g->policy, &dispatch, &t->dispatcher) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher };
@@ -338,6 +343,7 @@ static void take_apart(struct gateway *g)
     router_free(g->probe_router);
     loop_free(g->control);
     buf_fini(&g->openapi);
+    gateway_free_tls(g);
     arena_fini(&g->arena);
 }
 
@@ -371,6 +377,8 @@ int gateway_run(const struct launch_config *config, struct err *err)
     raise_file_limit();
     r = make_shared(&g, err);
     if (r == 0)
+        r = gateway_make_tls(&g, err);
+    if (r == 0)
         r = start_control(&g, err);
     if (r == 0)
         r = make_threads(&g, err);
@@ -382,8 +390,9 @@ int gateway_run(const struct launch_config *config, struct err *err)
         give_up(&g);
         return r;
     }
-    log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_UINT("loops", g.threads_n),
-             LF_CSTR("policy", launch_policy_name(config->policy)), LF_UINT("workers", config->worker_urls.n));
+    log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_BOOL("tls", g.tls_server != NULL),
+             LF_UINT("loops", g.threads_n), LF_CSTR("policy", launch_policy_name(config->policy)),
+             LF_UINT("workers", config->worker_urls.n));
     loop_run(g.control);
     for (unsigned i = 0; i < g.threads_n; i++)
         loop_join(g.threads[i].loop);

@@ -256,7 +256,7 @@ static int apply_update(struct registry *r, struct registry_command *c)
     }
     if (outdated) {
         say_outdated(e, text, sizeof text);
-        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* JOB_FREE is never refused */
+        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* it is never refused */
             job_fail(e, "%s", text);
         registry_replacement_drop(outdated);
     }

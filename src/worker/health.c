@@ -16,7 +16,10 @@
  *   WAITING    QUEUED     on_due        the interval is over; at most HEALTH_PROBES_MAX probes run, the others stand in line
  *   QUEUED     PROBING    on_turn       GET <health endpoint> with the worker's key
  *   PROBING    WAITING    on_result     2xx is well; the status may change
- *   any        OFF        health_stop   draining, removed, shutdown
+ *   any        OFF        health_stop   draining, removed, shutdown, checks switched off
+ *   OFF, WAITING QUEUED   health_settings_changed   the operator changed something: probed at once, then at the new interval
+ *
+ * What is asked: the health endpoint, or /v1/models of an engine that has none (found out at registration) and of a provider.
  *
  * The interval is shortened by up to a tenth, at random: workers that were registered in one second are not probed in one second for ever. A failed worker is
  * probed SLOW times more rarely (5 s to 5 min), until a probe goes well.
@@ -134,6 +137,32 @@ void health_stop(struct entry *e)
     h->state = HEALTH_OFF;
 }
 
+struct str health_path(const struct entry *e)
+{
+    return e->health.by_models ? STR("/v1/models") : e->registry->conf.health_endpoint;
+}
+
+void health_settings_changed(struct entry *e)
+{
+    struct health *h = &e->health;
+    enum worker_status status = worker_status(e->worker);
+
+    if (!e->listed || status == WORKER_DRAINING)
+        return;
+    if (e->worker->spec.health.disabled) {
+        health_stop(e);
+        h->counters = (struct health_counters){ 0 };
+        atomic_store_explicit(&e->worker->live->reason, 0, memory_order_relaxed);
+        if (status != WORKER_READY)
+            registry_set_status(e, WORKER_READY); /* never probed means ready: spec control-plane 11.2, case 31 */
+    } else if (h->state == HEALTH_OFF) {
+        health_begin(e, HEALTH_AT_ONCE);
+    } else if (h->state == HEALTH_WAITING) {
+        timer_stop(&h->timer);
+        on_due(&h->timer);
+    }
+}
+
 static void on_due(struct timer *t)
 {
     struct entry *e = CONTAINER_OF(t, struct entry, health.timer);
@@ -165,9 +194,11 @@ static void on_turn(struct gate_wait *w)
     struct entry *e = CONTAINER_OF(w, struct entry, health.turn);
     struct registry *r = e->registry;
     struct probe_ask ask = {
-        .path = r->conf.health_endpoint, .total_ms = e->worker->spec.health.timeout_s * 1000, .done = on_result, .owner = e
+        .path = health_path(e), .total_ms = e->worker->spec.health.timeout_s * 1000, .done = on_result, .owner = e
     };
 
+    if (e->worker->spec.runtime == RUNTIME_EXTERNAL)
+        ask.bearer = external_key(&e->worker->spec);
     e->health.state = HEALTH_PROBING;
     if (probe_start(r->client, r->loop, e->worker, &ask, &e->health.probe) == 0)
         return;

@@ -177,6 +177,7 @@ struct worker_spec registry_in_force(const struct registry *r, const struct work
     struct worker_spec s = *submitted;
     struct worker_health_conf base = r->conf.health;
 
+    external_classify(&s);
     base.disabled |= s.runtime == RUNTIME_EXTERNAL; /* providers have no /health (spec control-plane 9.8) */
     s.health = worker_health_merge(&base, &s.health_update);
     return s;
@@ -274,6 +275,7 @@ static void replace(struct entry *replacement, const struct worker *w)
     worker_unref(e->submitted);
     e->submitted = worker_ref(replacement->submitted);
     job_done(e);
+    e->health.by_models = replacement->health.by_models;
     if (registry_redescribe(e, w) < 0)
         log_error(WORKER_LOG, "out of memory for a worker's new description", LF_STR("worker", e->url));
     if (!worker_is_ready(w)) { /* it has just answered */
@@ -328,12 +330,8 @@ int registry_redescribe(struct entry *e, const struct worker *w)
     happened_to(e, REGISTRY_REPLACED);
     worker_unref(old);
     log_info(WORKER_LOG, "worker changed", LF_STR("worker", e->url), LF_UINT("revision", w->revision));
-    if (watched_alike)
-        return 0;
-    health_stop(e);
-    if (w->spec.health.disabled && !worker_is_ready(w))
-        registry_set_status(e, WORKER_READY); /* nobody would ever say so (spec control-plane 10.1) */
-    health_begin(e, HEALTH_AFTER_INTERVAL);
+    if (!watched_alike)
+        health_settings_changed(e);
     return 0;
 }
 
@@ -450,7 +448,7 @@ static int make_group(struct entry *e, const struct worker *w)
         }
     }
     if (status < 0) {
-        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* JOB_FREE is never refused */
+        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* it is never refused */
             job_fail(e, "Workflow failed at step discover_dp_info: Step failed: discover_dp_info - %s",
                      status == ERR_NOMEM ? "out of memory" : err.message);
         log_warn(WORKER_LOG, "data-parallel worker not registered", LF_STR("worker", e->url), LF_CSTR("reason", err.message));

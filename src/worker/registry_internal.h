@@ -14,6 +14,7 @@
 #pragma once
 
 #include "worker/detect.h"
+#include "worker/external.h"
 #include "worker/probe.h"
 #include "worker/registry.h"
 
@@ -71,6 +72,7 @@ struct health {
     struct timer timer;
     struct gate_wait turn;
     struct probe *probe;
+    bool by_models; /* this one has no health endpoint: /v1/models is asked instead; written by register.c */
 };
 
 enum entry_origin { ORIGIN_API, ORIGIN_STARTUP };
@@ -213,6 +215,8 @@ void registration_free(struct registration *g); /* cancels; NULL is fine */
 enum health_first { HEALTH_AT_ONCE, HEALTH_AFTER_INTERVAL };
 void health_begin(struct entry *e, enum health_first first);
 void health_stop(struct entry *e);
+void health_settings_changed(struct entry *e); /* e->worker was replaced by one with other settings: they take effect at once */
+struct str health_path(const struct entry *e);
 /* The state machine of spec control-plane 11.2, pure: the status after a probe that went well (OK) or not. */
 enum worker_status health_step(struct health_counters *c, enum worker_status from, bool ok, uint32_t successes_wanted,
                                uint32_t failures_allowed);

@@ -216,6 +216,7 @@ static void set_target(struct worker *w)
     if (url_parse(base, &u, /* err= */ NULL) < 0)
         return;
     w->host = u.host;
+    w->tls = str_eq(u.scheme, STR("https")) || str_eq(u.scheme, STR("grpcs"));
     w->port = u.port;
     w->base_path = u.path;
     while (str_has_suffix(w->base_path, STR("/")))

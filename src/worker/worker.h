@@ -49,6 +49,10 @@ extern const size_t WORKER_CAPABILITIES_N;
 #define CAPABILITY_EMBEDDINGS (1u << 3)
 #define CAPABILITY_RERANK     (1u << 4)
 #define CAPABILITY_VISION     (1u << 6)
+#define CAPABILITY_REASONING  (1u << 8)
+#define CAPABILITY_IMAGE_GEN  (1u << 9)
+#define CAPABILITY_AUDIO      (1u << 10)
+#define CAPABILITY_MODERATION (1u << 11)
 #define CAPABILITIES_DEFAULT  135 /* chat, completions, responses, tools */
 
 /* Spec control-plane 6.2. */
@@ -123,7 +127,8 @@ struct worker_live {
     _Atomic unsigned refs;
     _Atomic int64_t load;       /* requests in flight: counted from the pick to the end of the body or the abort */
     _Atomic uint64_t processed; /* picks */
-    _Atomic uint64_t failures;  /* attempts that failed before a reply's head */
+    _Atomic uint64_t failures;  /* attempts that broke off, or were answered with a 5xx status */
+    _Atomic uint64_t busy_us;   /* sum of the times from pick to end of the requests that ended */
     _Atomic int status;         /* enum worker_status; written by the control thread only, as the following two */
     _Atomic int reason;         /* why the last health probe failed: a negative enum err_code or an HTTP status; 0 = it did not */
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
@@ -137,6 +142,7 @@ struct worker {
     struct worker_spec spec;
     struct str host; /* of the base URL; where requests go */
     uint16_t port;
+    bool tls;                 /* https, grpcs */
     struct str base_path;     /* path of the URL without a trailing '/': prefix of every route; usually empty */
     struct str authority;     /* "host:port" for the Host field */
     struct worker_live *live; /* one reference */
@@ -164,6 +170,12 @@ static inline bool worker_is_ready(const struct worker *w)
     return worker_status(w) == WORKER_READY;
 }
 
+/* Anthropic itself takes its key as x-api-key, beside anthropic-version. */
+static inline bool worker_is_anthropic(const struct worker *w)
+{
+    return w->spec.runtime == RUNTIME_EXTERNAL && str_eq(w->spec.provider, STR("anthropic"));
+}
+
 /* The pair that counts a request: begin at the pick, end exactly once per begin. */
 static inline void worker_load_begin(const struct worker *w)
 {
@@ -173,6 +185,15 @@ static inline void worker_load_begin(const struct worker *w)
 static inline void worker_load_end(const struct worker *w)
 {
     atomic_fetch_sub_explicit(&w->live->load, 1, memory_order_relaxed);
+}
+/* What a request's time with a worker came to; for the rates of GET /metrics. */
+static inline void worker_count_busy(const struct worker *w, uint64_t us)
+{
+    atomic_fetch_add_explicit(&w->live->busy_us, us, memory_order_relaxed);
+}
+static inline void worker_count_failure(const struct worker *w)
+{
+    atomic_fetch_add_explicit(&w->live->failures, 1, memory_order_relaxed);
 }
 static inline int64_t worker_load(const struct worker *w)
 {

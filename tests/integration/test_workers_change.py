@@ -354,3 +354,13 @@ def test_cp_32_a_group_drains_together(start, dp_aware):
     engine.hold.set()
     t.join()
     wait_until(lambda: dp_aware.client.get("/workers").json()["total"] == 0, what="removed")
+
+
+def test_the_pool_gauge_counts_by_type_and_ends_with_the_last_worker(start, empty):
+    series = lambda kind: f'smg_worker_pool_size{{worker_type="{kind}",connection_mode="http",model="mock-model"}}'
+    at = add_ready(empty, start(Engine).url, worker_type="prefill")
+    add_ready(empty, start(Engine).url)
+    wait_until(lambda: empty.metrics().get(series("prefill")) == empty.metrics().get(series("regular")) == 1, what="both pools")
+    empty.client.delete(at)
+    wait_until(lambda: series("prefill") not in empty.metrics(), what="the series ends")
+    assert empty.metrics()[series("regular")] == 1
