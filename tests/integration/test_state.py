@@ -235,8 +235,8 @@ def found_in(gateway):
     return {w["id"]: (w["url"].rsplit("/", 1)[1], w["labels"]["v"]) for w in workers}, restored
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(300, marks=pytest.mark.slow)])
-def test_nothing_acknowledged_is_lost_by_kill_9_in_a_loop(gateway_on, kills):
+def test_nothing_acknowledged_is_lost_by_kill_9_in_a_loop(gateway_on):
+    kills = int(os.environ.get("SMG_KILLS", 12))
     seed = int(os.environ.get("SMG_SEED", 1))
     rng = random.Random(seed)
     writers = [Writer(i, seed * 100 + i) for i in range(6)]
