@@ -283,6 +283,33 @@ static void a_crash_while_recovering_from_a_crash_changes_nothing(void **state)
     }
 }
 
+/* kill -9 leaves the machine running: what the next process reads, and shows, may still be on its way to the disk when the power goes. */
+static void what_a_restarted_process_shows_outlives_a_power_cut(void **state)
+{
+    unsigned steps = steps_of_a_quiet_run();
+    struct store s;
+
+    for (unsigned die_at = 0; die_at < steps; die_at++) {
+        struct state shown, found;
+
+        run(&s, die_at, SIZE_MAX, SIM_NEVER, 0, 0);
+        s.disk->dead = false;
+        s.disk->die_at = SIM_NEVER;
+        assert_int_equal(store_open(&s), 0);
+        shown = state_of(&s.live);
+        assert_true(is_allowed(&s, &shown));
+        store_close(&s);
+
+        struct store later = { .disk = sim_reboot(s.disk, SIM_DROPPED, 0, SIM_NAMES_DROPPED) };
+        assert_int_equal(store_open(&later), 0);
+        found = state_of(&later.live);
+        assert_string_equal(found.text, shown.text);
+        store_close(&later);
+        sim_free(later.disk);
+        sim_free(s.disk);
+    }
+}
+
 static void a_call_that_fails_refuses_its_batch_and_the_next_ones_are_kept(void **state)
 {
     static const int NUMBERS[] = { -EIO, -ENOSPC };
@@ -680,6 +707,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_crash_at_every_call_loses_nothing_acknowledged_and_leaves_no_halves),
         cmocka_unit_test(a_crash_while_recovering_from_a_crash_changes_nothing),
+        cmocka_unit_test(what_a_restarted_process_shows_outlives_a_power_cut),
         cmocka_unit_test(a_call_that_fails_refuses_its_batch_and_the_next_ones_are_kept),
         cmocka_unit_test(a_crash_behind_a_call_that_failed_loses_nothing_either),
         cmocka_unit_test(short_writes_are_continued),
