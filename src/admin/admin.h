@@ -36,4 +36,8 @@ void admin_flush_cache(struct exchange *ex, void *context);
 void admin_get_loads(struct exchange *ex, void *context);
 void admin_start_profile(struct exchange *ex, void *context);
 void admin_stop_profile(struct exchange *ex, void *context);
+
+/* Their bodies, for the document of the API. */
+extern const struct json_shape START_PROFILE_SHAPE, STOP_PROFILE_SHAPE;
+
 void admin_engine_metrics(struct exchange *ex, void *context);

@@ -36,10 +36,10 @@ static const struct json_shape_field START_FIELDS[] = {
       .at = offsetof(struct options, profile_by_stage),
       .at_given = SHAPE_NO_GIVEN },
 };
-static const struct json_shape START_BODY = {
+const struct json_shape START_PROFILE_SHAPE = {
     .name = "StartProfileRequest", .size = sizeof(struct options), .fields = START_FIELDS, .fields_n = ARRAY_LEN(START_FIELDS)
 };
-static const struct json_shape STOP_BODY = {
+const struct json_shape STOP_PROFILE_SHAPE = {
     .name = "StopProfileRequest", .size = sizeof(struct options), .fields = START_FIELDS, .fields_n = 1
 };
 
@@ -48,8 +48,8 @@ struct operation {
     const char *name, *path, *title, *done;
     const struct json_shape *body;
 };
-static const struct operation START = { "start_profile", "/start_profile", "Profile start", "started", &START_BODY };
-static const struct operation STOP = { "stop_profile", "/stop_profile", "Profile stop", "stopped", &STOP_BODY };
+static const struct operation START = { "start_profile", "/start_profile", "Profile start", "started", &START_PROFILE_SHAPE };
+static const struct operation STOP = { "stop_profile", "/stop_profile", "Profile stop", "stopped", &STOP_PROFILE_SHAPE };
 
 struct profile {
     struct fan fan;

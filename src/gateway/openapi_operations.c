@@ -4,6 +4,8 @@
  * needs; the engines' further parameters pass through and are theirs to describe.
  */
 #include "gateway/openapi.h"
+
+#include "admin/admin.h"
 #include "worker/registry.h"
 
 #define REQ(n, t)                                                                 \
@@ -62,6 +64,15 @@ SHAPE_OF(MESSAGES, "MessagesRequest", REQ("model", SHAPE_STR), REQ("max_tokens",
 SHAPE_OF(RESPONSES, "ResponsesRequest", REQ("model", SHAPE_STR), REQ("input", SHAPE_JSON), OPT("stream", SHAPE_JSON),
          OPT("previous_response_id", SHAPE_JSON));
 
+/* ---- fan-outs (spec control-plane 15) ---- */
+
+SHAPE_OF(FLUSHED, "FlushCacheResult", REQ("status", SHAPE_STR), REQ("message", SHAPE_STR), REQ("workers_flushed", SHAPE_U64),
+         REQ("total_http_workers", SHAPE_U64), REQ("total_grpc_workers", SHAPE_U64), REQ("total_zmq_workers_skipped", SHAPE_U64),
+         REQ("total_workers", SHAPE_U64), ANY_ARRAY("successful", 0), ANY_ARRAY("failed", 0));
+SHAPE_OF(PROFILED, "ProfileResult", REQ("status", SHAPE_STR), REQ("message", SHAPE_STR), REQ("workers_profiled", SHAPE_U64),
+         REQ("total_workers", SHAPE_U64), ANY_ARRAY("successful", 0), ANY_ARRAY("failed", 0));
+SHAPE_OF(LOADS, "Loads", ANY_ARRAY("workers", SHAPE_REQUIRED));
+
 /* ---- workers (spec control-plane 6.3, 7) ---- */
 
 static const char *const TYPES[] = { "regular", "prefill", "decode", "encode", NULL };
@@ -101,6 +112,7 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_GET,   "/get_model_info",       "getModelInfo",      "What a worker says of its model",                    NULL,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
     { HTTP_GET,   "/v1/models",            "listModels",        "The models of all workers",                          NULL,                  false,    "200",     &MODEL_LIST,  "",         NULL },
     { HTTP_GET,   "/openapi.json",         "openapi",           "This document",                                      NULL,                  false,    "200",     &DOCUMENT,    "",         NULL },
+    { HTTP_GET,   "/engine_metrics",       "engineMetrics",     "The metrics of all engines on one page",             NULL,                  false,    "200",     NULL,         "500 503",  NULL },
 
     { HTTP_POST,  "/v1/chat/completions",  "chatCompletions",   "Chat; streamed when asked for",                      &CHAT,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
     { HTTP_POST,  "/v1/completions",       "completions",       "Text completion; streamed when asked for",           &COMPLETION,            false,    "200",     &ANY_OBJECT,  "",         NULL },
@@ -118,6 +130,10 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_PUT,   "/workers/{worker_id}",  "replaceWorker",     "Describe a worker anew; it is detected again",       &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "404 409 503", NULL },
     { HTTP_PATCH, "/workers/{worker_id}",  "updateWorker",      "Change what is given of a worker",                   &WORKER_PATCH_SHAPE,    false,    "202",     &ACCEPTED,    "404 409 503", NULL },
     { HTTP_DELETE, "/workers/{worker_id}", "removeWorker",      "Drain a worker and remove it",                       NULL,                  false,    "202",     &ACCEPTED,    "404 503",  NULL },
+    { HTTP_POST,  "/flush_cache",          "flushCache",        "Every engine forgets its prefix cache",              NULL,                  false,    "200 206", &FLUSHED,     "503",      NULL },
+    { HTTP_GET,   "/get_loads",            "getLoads",          "What each engine says about its load, asked now",    NULL,                  false,    "200",     &LOADS,       "503",      NULL },
+    { HTTP_POST,  "/start_profile",        "startProfile",      "Start the profilers of the engines",                 &START_PROFILE_SHAPE,  true,     "200 206 404", &PROFILED, "503",     NULL },
+    { HTTP_POST,  "/stop_profile",         "stopProfile",       "Stop the profilers of the engines",                  &STOP_PROFILE_SHAPE,   true,     "200 206 404", &PROFILED, "503",     NULL },
 };
 /* clang-format on */
 const size_t OPENAPI_OPERATIONS_N = ARRAY_LEN(OPENAPI_OPERATIONS);
