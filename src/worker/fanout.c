@@ -18,18 +18,6 @@ static void on_reply(struct probe *p, int result);
 static void on_deadline(struct timer *t);
 static void end(struct fanout *f);
 
-struct str fanout_base_url(struct str url, int *ret_rank)
-{
-    size_t at = str_rfind_char(url, '@');
-    uint64_t rank;
-
-    *ret_rank = -1;
-    if (at == STR_NPOS || str_to_u64(str_skip(url, at + 1), &rank) < 0 || rank > INT32_MAX)
-        return url;
-    *ret_rank = (int)rank;
-    return str_first(url, at);
-}
-
 struct str fanout_why(int result, char out[FANOUT_WHY_MAX])
 {
     int n;
@@ -53,7 +41,8 @@ void fanouts_init(struct fanouts *all, struct loop *loop, struct http_client *cl
 static int add_row(struct fanout *f, const struct worker *w, struct map *by_url)
 {
     struct fanout_row *row = &f->rows[f->rows_n];
-    struct str base = fanout_base_url(w->spec.url, &row->rank);
+    bool ranked = w->spec.dp_base_url.n > 0;
+    struct str base = ranked ? w->spec.dp_base_url : w->spec.url;
     struct fanout_target *t = map_get(by_url, base);
 
     if (!t) {
@@ -64,6 +53,7 @@ static int add_row(struct fanout *f, const struct worker *w, struct map *by_url)
         f->targets_n++;
     }
     row->worker = worker_ref(w);
+    row->rank = ranked ? (int)w->spec.dp_rank : -1;
     row->target = (uint32_t)(t - f->targets);
     f->rows_n++;
     return 0;

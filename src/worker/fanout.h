@@ -91,9 +91,6 @@ void fanouts_init(struct fanouts *all, struct loop *loop, struct http_client *cl
 int fanout_start(struct fanouts *all, const struct fanout_ask *ask, struct fanout **ret) _must_check_;
 void fanout_free(struct fanout *f); /* cancels what runs, silently; any time but from `answered` and `question_for`; NULL is fine */
 
-/* "http://h:1@3" -> "http://h:1" and 3; -1 when URL has no rank. */
-struct str fanout_base_url(struct str url, int *ret_rank);
-
 static inline bool fanout_succeeded(int result)
 {
     return result >= 200 && result <= 299;

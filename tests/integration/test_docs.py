@@ -121,6 +121,11 @@ def test_the_page_of_the_mock_engine(reader):
     assert cut.count('"delta":{"content"') == 2
 
 
+def test_the_page_of_cache_and_loads(reader):
+    said = [text for text in paste_page(reader, "docs/cache-and-loads.md", 7).values() if text is not None]
+    assert '"status":"success"' in said[0] and '"dp_rank_count":1' in said[1] and "worker_addr=" in said[-1]
+
+
 def test_the_page_of_the_bench(reader):
     reader.paste("smg mock-engine --port 9001")
     reader.paste("smg launch --port 30000 --worker-urls http://127.0.0.1:9001")
