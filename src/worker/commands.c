@@ -15,7 +15,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 
 static void on_committed(void *owner, int status);
 
@@ -202,8 +201,6 @@ static void on_committed(void *owner, int status)
         free_all(c);
         return;
     }
-    if (status < 0)
-        log_error(WORKER_LOG, "changes of workers could not be made durable and were not made", LF_CSTR("error", err_text(status)));
     while (c) {
         struct registry_command *next = c->next;
 
