@@ -276,7 +276,7 @@ static int add_number(const struct option *o, struct str text, struct arena *are
                       struct option_seen *seen, struct err *err)
 {
     void *items = list->items;
-    double v, *item;
+    double v = 0, *item; /* gcc does not see that a success sets it */
     int r;
 
     r = read_double(o, text, &v, err);

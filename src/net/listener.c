@@ -94,7 +94,7 @@ static int open_socket(const struct net_address *address, enum listener_share sh
 
 int net_port_probe(const struct net_address *address, struct err *err)
 {
-    int fd, r = open_socket(address, LISTENER_ALONE, &fd, err);
+    int fd = -1, r = open_socket(address, LISTENER_ALONE, &fd, err);
 
     if (r < 0)
         return r;
