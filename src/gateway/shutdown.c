@@ -143,6 +143,7 @@ void gateway_thread_on_close(struct loop *loop, struct message *m)
 
 void gateway_close_control(struct gateway *g)
 {
+    auth_stop(g->auth);
     if (g->registry)
         registry_stop(g->registry);
     if (g->metrics_server)
@@ -166,6 +167,7 @@ static void finish(struct gateway *g)
     if (g->closing)
         return;
     g->closing = true;
+    auth_stop(g->auth); /* who waits for keys is answered while its loop still runs */
     for (unsigned i = 0; i < g->threads_n; i++) {
         g->threads[i].close.run = gateway_thread_on_close;
         loop_post(g->threads[i].loop, &g->threads[i].close);

@@ -1,4 +1,4 @@
-"""The shell lines of README.md, docs/mock-engine.md and docs/bench.md, in their order, as a reader pastes them.
+"""The shell lines of README.md, docs/mock-engine.md, docs/bench.md and docs/auth.md, in their order, as a reader pastes them.
 
 Only what a test must change is changed: ports are free ones, a bench runs half a second, the GPU hosts of the README are mock engines, and the gateway gets a metrics port of its
 own. `smg mock-engine` and `smg launch` keep running until the next one of their kind; every other line must succeed, and curl fails on an HTTP error.
@@ -114,6 +114,12 @@ def test_the_page_of_the_bench(reader):
     reader.paste("smg launch --port 30000 --worker-urls http://127.0.0.1:9001")
     for command, table in paste_page(reader, "docs/bench.md", 4).items():
         assert re.search(r"^requests +[1-9]\d* succeeded, 0 failed", table, re.M), f"{command}\n{table}"
+
+
+def test_the_page_of_auth(reader, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    said = [text for text in paste_page(reader, "docs/auth.md", 7).values() if text is not None]
+    assert '"workers":[' in said[1] and '"workers":[' in said[-1]
 
 
 def test_every_option_of_a_tool_that_its_page_names_exists():
