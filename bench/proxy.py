@@ -9,12 +9,15 @@ them, the spread (max - min) in percent. "of nginx's" is the median of the round
 """
 import argparse
 import contextlib
+import gc
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -24,7 +27,9 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROXY_CORE, LOAD_CORE = "0", "1"
+TLS = []  # during the part "tls": certificate and key, which the proxies show to clients
 TOKENS = 64
+SLICE = 50  # calls of one contestant before the next one's turn, where latency is measured
 
 
 def free_port():
@@ -37,7 +42,7 @@ def wait_for(url, seconds=30, status=200):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            if urllib.request.urlopen(url, timeout=2).status == status:
+            if urllib.request.urlopen(url, timeout=2, context=ssl._create_unverified_context()).status == status:
                 return
         time.sleep(0.05)
     raise SystemExit(f"{url} does not answer")
@@ -71,6 +76,10 @@ def resident_kib(pid):
     return total
 
 
+def scheme():
+    return "https" if TLS else "http"
+
+
 class Proxy:
     """A proxy in front of the engine at ENGINE (port); started once, measured many times."""
 
@@ -80,7 +89,7 @@ class Proxy:
     def start(self, command, ready="/health"):
         self.log = open(self.directory / f"{self.name}.log", "wb")
         self.process = subprocess.Popen(["taskset", "-c", PROXY_CORE, *map(str, command)], stdout=self.log, stderr=subprocess.STDOUT, cwd=self.directory)
-        wait_for(f"http://127.0.0.1:{self.port}{ready}", seconds=60)
+        wait_for(f"{scheme()}://127.0.0.1:{self.port}{ready}", seconds=60)
         return self
 
     def stop(self):
@@ -93,12 +102,14 @@ class Proxy:
 def start_smg(directory, engine, build):
     p = Proxy("smg", directory)
     return p.start([build / "smg", "launch", "--host", "127.0.0.1", "--port", p.port, "--prometheus-host", "127.0.0.1", "--prometheus-port", free_port(),
-                    "--runtime-worker-threads", 1, "--policy", "round_robin", "--shutdown-grace-period-secs", 0, "--worker-urls", f"http://127.0.0.1:{engine}"], "/readiness")
+                    "--runtime-worker-threads", 1, "--policy", "round_robin", "--shutdown-grace-period-secs", 0, "--worker-urls", f"http://127.0.0.1:{engine}",
+                    *(["--tls-cert-path", TLS[0], "--tls-key-path", TLS[1]] if TLS else [])], "/readiness")
 
 
 def start_nginx(directory, engine, build):
     p = Proxy("nginx", directory)
     conf = p.directory / "nginx.conf"
+    tls = f"ssl_certificate {TLS[0]}; ssl_certificate_key {TLS[1]}; ssl_session_tickets on;" if TLS else ""
     conf.write_text(f"""
 daemon off; pid {directory}/nginx.pid; error_log {directory}/nginx.err warn; worker_processes 1;
 events {{ worker_connections 19900; multi_accept on; }}
@@ -108,7 +119,7 @@ http {{
   client_body_temp_path {directory}/b; proxy_temp_path {directory}/p; fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
   upstream engine {{ server 127.0.0.1:{engine}; keepalive 9600; keepalive_requests 1000000000; }}
   server {{
-    listen 127.0.0.1:{p.port} backlog=4096;
+    listen 127.0.0.1:{p.port} {"ssl" if TLS else ""} backlog=4096; {tls}
     location / {{ proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 600s; }}
   }}
 }}
@@ -173,7 +184,7 @@ done = function(summary, latency, requests)
     summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout))
 end
 """)
-    out = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"],
+    out = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"{scheme()}://127.0.0.1:{port}"],
                          capture_output=True, text=True, check=True).stdout
     n, us, p50, p99, errors = map(int, next(line for line in out.splitlines() if line.startswith("RESULT")).split()[1:])
     if errors:
@@ -184,7 +195,7 @@ end
 def streams(build, port, concurrency, requests):
     """How many of REQUESTS streaming chats through PORT came whole."""
     with tempfile.NamedTemporaryFile() as out:
-        subprocess.run(["taskset", "-c", LOAD_CORE, str(build / "smg"), "bench", f"http://127.0.0.1:{port}", "--stream", "--model", "mock-model", "--concurrency", str(concurrency),
+        subprocess.run(["taskset", "-c", LOAD_CORE, str(build / "smg"), "bench", f"{scheme()}://127.0.0.1:{port}", *(["--ca-cert-paths", TLS[0]] if TLS else []), "--stream", "--model", "mock-model", "--concurrency", str(concurrency),
                         "--requests", str(requests), "--warmup", "0", "--duration", "600", "--max-tokens", str(TOKENS), "--prompt-bytes", "1800", "--json", out.name], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
         report = json.loads(pathlib.Path(out.name).read_text())
@@ -224,28 +235,110 @@ def measure_small(args, proxies, directory):
     for name, g in got.items():
         rows.append([name, f"{median([x[0] for x in g]):.0f}", f"{median(cpu[name]):.2f}", f"{spread(cpu[name]):.0f} %", of_nginx(cpu, name),
                      f"{median([x[2] for x in g]):.0f}", f"{median([x[3] for x in g]):.0f}"])
-    show("2 KB chat request, small JSON reply, 32 connections", ["proxy", "requests/s", "CPU us/request", "spread", "of nginx's", "p50 us", "p99 us"], rows)
+    show("2 KB chat request, small JSON reply, 32 connections" + (", TLS" if TLS else ""), ["proxy", "requests/s", "CPU us/request", "spread", "of nginx's", "p50 us", "p99 us"], rows)
+
+
+def measure_tls(args, names, directory):
+    """Clients speak TLS 1.3 (ECDSA P-256), the engine plain HTTP: what the records cost on kept connections."""
+    crt, key = (f"{directory}/tls.{end}" for end in ("crt", "key"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", crt, "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+    TLS.extend((crt, key))
+    with_engine(args, names, directory, "tls", lambda proxies: measure_small(args, proxies, directory))
+    with_engine(args, names, directory, "tls", lambda proxies: measure_streams(
+        args, f"streams of {TOKENS} tokens, 100 tokens/s each, 300 at a time", proxies, 300, 300 * args.seconds * 3 // 2),
+        "--flush-each", "--tokens-per-second", "100", "--output-tokens", str(TOKENS))
+    TLS.clear()
+
+
+class Caller:
+    """One kept connection that sends the same request again and again and notes how long each reply took."""
+
+    def __init__(self, port, body):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.request = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+
+    def call(self):
+        began = time.perf_counter_ns()
+        self.socket.sendall(self.request)
+        reply = b""
+        while not self.whole(reply):
+            part = self.socket.recv(65536)
+            ended = time.perf_counter_ns()
+            if not part:
+                raise SystemExit("the connection ended in the middle of a measurement")
+            reply += part
+        if not reply.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"unexpected reply: {reply[:200]}")
+        return (ended - began) / 1000
+
+    @staticmethod
+    def whole(reply):
+        head, gap, body = reply.partition(b"\r\n\r\n")
+        if not gap:
+            return False
+        length = re.search(rb"(?i)content-length: *([0-9]+)", head)
+        return len(body) >= int(length.group(1)) if length else body.endswith(b"0\r\n\r\n")
+
+
+def percentile(values, p):
+    return sorted(values)[int(len(values) * p)]
+
+
+@contextlib.contextmanager
+def on_core(core):
+    """This process alone on CORE, without pauses of the garbage collector."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(core)})
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        os.sched_setaffinity(0, before)
+
+
+def latencies(args, callers):
+    """Per name, per round: the times of all calls. The contestants take turns of SLICE calls each (some milliseconds), each turn in another order, so that a disturbance of the
+    machine meets all of them alike."""
+    got = {name: [[] for _ in range(args.rounds * args.seconds)] for name in callers}
+    order = list(callers)
+    with on_core(LOAD_CORE):
+        for i in range(args.rounds * args.seconds):
+            for _ in range(20):
+                order.append(order.pop(0))
+                for name in order:
+                    callers[name].call()  # the first one after a pause warms the caches
+                    got[name][i] += [callers[name].call() for _ in range(SLICE)]
+    return got
+
+
+def latency_rows(args, names, directory):
+    """The rows of NAMES and the direct call, over an engine of their own."""
+    body = chat_body(stream=False)
+    engine, engine_process = start_engine(args.build, core=PROXY_CORE)
+    proxies = {name: STARTERS[name](directory, engine, args.build) for name in names}
+    got = latencies(args, {name: Caller(port, body) for name, port in [("direct", engine), *((n, p.port) for n, p in proxies.items())]})
+    for p in proxies.values():
+        p.stop()
+    engine_process.kill()
+    at = {name: {p: [percentile(r, p) for r in rounds] for p in (0.5, 0.99)} for name, rounds in got.items()}
+    rows = []
+    for name in got:
+        added = {p: [a - b for a, b in zip(at[name][p], at["direct"][p])] for p in (0.5, 0.99)}
+        rows.append([name, f"{median(at[name][0.5]):.0f}", f"{median(at[name][0.99]):.0f}", f"{median(added[0.5]):.0f}", f"{median(added[0.99]):.0f}",
+                     f"{min(added[0.99]):.0f}..{max(added[0.99]):.0f}"])
+    return rows
 
 
 def measure_latency(args, names, directory):
     """Engine and proxy share core 0, so that the direct call crosses between cores as often as the one through a proxy: on a virtual machine, waking the other core costs more than
-    all the rest, and it is not the proxy's."""
-    body = chat_body(stream=False)
-    engine, engine_process = start_engine(args.build, core=PROXY_CORE)
-    proxies = {name: STARTERS[name](directory, engine, args.build) for name in names}
-    got = {name: [] for name in ["direct", *proxies]}
-    for _ in range(args.rounds):
-        for name in got:
-            got[name].append(wrk(engine if name == "direct" else proxies[name].port, body, 1, max(1, args.seconds // 2), directory)[2:])
-    direct = [median([x[i] for x in got["direct"]]) for i in (0, 1)]
-    rows = []
-    for name, g in got.items():
-        p50, p99 = (median([x[i] for x in g]) for i in (0, 1))
-        rows.append([name, f"{p50:.0f}", f"{p99:.0f}", f"{p50 - direct[0]:.0f}", f"{p99 - direct[1]:.0f}"])
-    for p in proxies.values():
-        p.stop()
-    engine_process.kill()
-    show("the same, one connection, engine on the proxy's core: latency", ["proxy", "p50 us", "p99 us", "added p50", "added p99"], rows)
+    all the rest, and it is not the proxy's. The original runs by itself: what its threads do after a reply would fall into the others' calls."""
+    rows = latency_rows(args, [n for n in names if n != "SMG"], directory)
+    if "SMG" in names:
+        rows += latency_rows(args, ["SMG"], directory)[1:]
+    show("the same, one connection, engine on the proxy's core: latency", ["proxy", "p50 us", "p99 us", "added p50", "added p99", "min..max"], rows)
 
 
 def measure_streams(args, title, proxies, concurrency, requests):
@@ -259,7 +352,7 @@ def measure_streams(args, title, proxies, concurrency, requests):
     rows = []
     for name, g in got.items():
         rows.append([name, f"{median([x[1] for x in g]):.0f}", f"{median(cpu[name]):.1f}", f"{median(cpu[name]) / (TOKENS + 2):.3f}", f"{spread(cpu[name]):.0f} %", of_nginx(cpu, name)])
-    show(title, ["proxy", "streams/s", "CPU us/stream", "CPU us/event", "spread", "of nginx's"], rows)
+    show(title + (", TLS" if TLS else ""), ["proxy", "streams/s", "CPU us/stream", "CPU us/event", "spread", "of nginx's"], rows)
 
 
 def measure_memory(args, proxies):
@@ -290,7 +383,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--streams", type=int, default=9500)
     parser.add_argument("--only", default="smg,nginx,haproxy,SMG")
-    parser.add_argument("--parts", default="small,latency,streams,memory")
+    parser.add_argument("--parts", default="small,tls,latency,streams,memory")
     args = parser.parse_args()
     args.build = args.build.resolve()
     names = [n for n in args.only.split(",") if n != "SMG" or (ROOT / ".venv-bench/bin/python").exists()]
@@ -305,6 +398,8 @@ def main():
         with_engine(args, names, directory, "streams", lambda proxies: measure_streams(
             args, f"streams of {TOKENS} tokens as fast as they go, 256 at a time: several events in a read", proxies, 256, 2500 * args.seconds),
             "--flush-each", "--output-tokens", str(TOKENS))
+        if "tls" in args.parts:
+            measure_tls(args, [n for n in names if n in ("smg", "nginx")], directory)
         if "latency" in args.parts:
             measure_latency(args, names, directory)
         with_engine(args, names, directory, "memory", lambda proxies: measure_memory(args, proxies),

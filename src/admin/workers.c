@@ -1,27 +1,21 @@
-/* admin/workers.c -- the resource /workers (spec control-plane 7; BETTERs: canonical ids and URLs, joined jobs, a stable order, filters, 503 for a full queue)
+/* admin/workers.c -- POST /workers and what is asked of one worker (spec control-plane 7; BETTERs: canonical ids and URLs, joined jobs, kept keys, 503 for a full queue)
  *
- *   POST, DELETE, GET {id}:   handler --registry_command_post--> control thread --answered--> reply, if the client is still there
- *   GET (list):               handler --exchange_generate--> proceed(), a turn each of at most PIECE_BYTES
+ *   handler --registry_command_post--> control thread --answered--> reply, if the client is still there
  *
- * The list is written in several turns, and a snapshot is good for one. So the generator keeps the `order` of the worker that comes next and finds its place in
- * the table of each turn: a worker that leaves meanwhile is left out, one that comes is listed at the end, nobody is listed twice, and nothing is pinned or
- * referenced while a slow client reads. The counts at the end are of what was written.
+ * The list is workers_list.c's.
  */
-#include "admin/admin.h"
+#include "admin/workers_internal.h"
 #include "admin/body.h"
 #include "base/log.h"
 #include "base/url.h"
 #include "http/error.h"
 
-#include <stdlib.h>
-
 #define TARGET        "smg::workers"
-#define PIECE_BYTES   (60u << 10) /* of the 64 KiB that a turn may yield */
-#define SPEC_TEXT_MAX (1u << 20)  /* a description has at most 256 KiB; its parsed form may take twenty times its text */
+#define SPEC_TEXT_MAX (1u << 20) /* a description has at most 256 KiB; its parsed form may take twenty times its text */
 
 /* ---- ids and errors ---- */
 
-static void bad_request(struct exchange *ex, struct str message)
+void workers_bad_request(struct exchange *ex, struct str message)
 {
     http_error_workers(ex, 400, STR("BAD_REQUEST"), message);
 }
@@ -37,7 +31,8 @@ static bool read_id(struct exchange *ex, char id[UUID_TEXT_LEN + 1])
         uuid_text(uuid, id);
         return true;
     }
-    bad_request(ex, arena_printf(&ex->arena, "Invalid worker_id '%.*s' (expected UUID). Error: %s", STR_FMT(raw), err.message));
+    workers_bad_request(ex,
+                        arena_printf(&ex->arena, "Invalid worker_id '%.*s' (expected UUID). Error: %s", STR_FMT(raw), err.message));
     return false;
 }
 
@@ -47,7 +42,7 @@ static void not_found(struct exchange *ex)
                        arena_printf(&ex->arena, "Worker %.*s not found", STR_FMT(str_first(ex->params[0], 256))));
 }
 
-static void refuse(struct exchange *ex, int result)
+void workers_refuse(struct exchange *ex, int result)
 {
     http_error_retry_after(ex, 1);
     if (result == ERR_BUSY)
@@ -57,6 +52,9 @@ static void refuse(struct exchange *ex, int result)
         http_error_workers(
             ex, 503, STR("WORKER_LIMIT"),
             arena_printf(&ex->arena, "The gateway knows %d workers and takes no more; remove some first", WORKERS_MAX));
+    else if (result == ERR_STORE)
+        http_error_workers(ex, 503, STR("STATE_NOT_STORED"),
+                           STR("The change could not be written to the state directory and was not made; try again later"));
     else
         http_error_workers(ex, 503, STR("OUT_OF_MEMORY"), STR("The gateway is out of memory for this request"));
 }
@@ -66,20 +64,20 @@ static void refuse(struct exchange *ex, int result)
 /* The client may leave: the command comes back all the same and finds nobody. */
 static const struct exchange_owner WAITING = { 0 };
 
-static struct registry_command *command_new(struct exchange *ex, const struct admin *admin, enum registry_command_kind kind,
-                                            void (*answered)(struct registry_command *c))
+struct registry_command *workers_command_new(struct exchange *ex, const struct admin *admin, enum registry_command_kind kind,
+                                             void (*answered)(struct registry_command *c))
 {
     struct registry_command *c = registry_command_new(admin->registry, ex->loop, kind);
 
     if (!c) {
-        refuse(ex, ERR_NOMEM);
+        workers_refuse(ex, ERR_NOMEM);
         return NULL;
     }
     c->answered = answered;
     return c;
 }
 
-static void send_command(struct exchange *ex, struct registry_command *c)
+void workers_command_send(struct exchange *ex, struct registry_command *c)
 {
     exchange_own(ex, &WAITING, /* arg= */ NULL);
     c->exchange = exchange_refer(ex);
@@ -90,7 +88,7 @@ static void send_command(struct exchange *ex, struct registry_command *c)
 static void reply_json(struct exchange *ex, unsigned status, struct buf *out)
 {
     if (out->failed)
-        refuse(ex, ERR_NOMEM);
+        workers_refuse(ex, ERR_NOMEM);
     else
         exchange_reply(ex, status, TYPE_JSON, buf_str(out));
     buf_fini(out);
@@ -135,8 +133,17 @@ static void on_added(struct registry_command *c)
                 "Worker already exists at URL '%.*s' with ID %s. Use PUT /workers/%s to replace or PATCH /workers/%s to update.",
                 STR_FMT(c->spec.url), c->id, c->id, c->id));
     else
-        refuse(ex, c->result);
+        workers_refuse(ex, c->result);
     registry_command_free(c);
+}
+
+/* False: answered. */
+static bool read_body(struct exchange *ex, struct json_doc *ret)
+{
+    if (ex->body.n <= SPEC_TEXT_MAX)
+        return admin_read_json(ex, ret);
+    http_error_too_large(ex, SPEC_TEXT_MAX);
+    return false;
 }
 
 /* The body into C->spec, checked. False: answered. */
@@ -146,36 +153,33 @@ static bool read_spec(struct exchange *ex, struct registry_command *c)
     struct err err = { 0 };
     int status;
 
-    if (ex->body.n > SPEC_TEXT_MAX) {
-        http_error_too_large(ex, SPEC_TEXT_MAX);
-        return false;
-    }
-    if (!admin_read_json(ex, &doc))
+    if (!read_body(ex, &doc))
         return false;
     status = worker_spec_read(&doc, &c->arena, &c->spec, &err);
     if (status < 0) {
         admin_refuse_shape(ex, status, &err);
         return false;
     }
+    c->keep_api_key = !json_exists(json_get(json_root(&doc), STR("api_key")));
     if (url_check_worker(c->spec.url, &err) < 0) {
-        bad_request(ex, arena_printf(&ex->arena, "Invalid value for field 'worker_url': %.*s - %s",
-                                     STR_FMT(str_first(c->spec.url, 1024)), err.message));
+        workers_bad_request(ex, arena_printf(&ex->arena, "Invalid value for field 'worker_url': %.*s - %s",
+                                             STR_FMT(str_first(c->spec.url, 1024)), err.message));
         return false;
     }
     if (worker_spec_check(&c->spec, &err) < 0) {
-        bad_request(ex, str_of(err.message));
+        workers_bad_request(ex, str_of(err.message));
         return false;
     }
     c->spec.url = worker_url_canonical(c->spec.url, &c->arena);
     if (!c->spec.url.p)
-        refuse(ex, ERR_NOMEM);
+        workers_refuse(ex, ERR_NOMEM);
     return c->spec.url.p != NULL;
 }
 
 void admin_add_worker(struct exchange *ex, void *context)
 {
     const struct admin *admin = context;
-    struct registry_command *c = command_new(ex, admin, REGISTRY_ADD, on_added);
+    struct registry_command *c = workers_command_new(ex, admin, REGISTRY_ADD, on_added);
 
     if (!c)
         return;
@@ -186,26 +190,26 @@ void admin_add_worker(struct exchange *ex, void *context)
     if (admin->gateway_has_key && c->spec.api_key.n == 0)
         log_warn(TARGET, "worker added without an api_key although the gateway has one: requests to it carry no key",
                  LF_STR("worker", c->spec.url));
-    send_command(ex, c);
+    workers_command_send(ex, c);
 }
 
-/* ---- GET, DELETE /workers/{worker_id} ---- */
+/* ---- GET, PUT, PATCH, DELETE /workers/{worker_id} ---- */
 
 static void on_found(struct registry_command *c);
 
 static void ask_about_id(struct exchange *ex, const struct admin *admin, enum registry_command_kind kind)
 {
-    struct registry_command *c = command_new(ex, admin, kind, on_found);
+    struct registry_command *c = workers_command_new(ex, admin, kind, on_found);
 
     if (!c)
         return;
     if (read_id(ex, c->id))
-        send_command(ex, c);
+        workers_command_send(ex, c);
     else
         registry_command_free(c);
 }
 
-static void reply_removing(struct exchange *ex, const struct registry_command *c)
+static void reply_accepted_id(struct exchange *ex, const struct registry_command *c, struct str message)
 {
     struct buf out = { 0 };
     struct json_writer w;
@@ -214,23 +218,44 @@ static void reply_removing(struct exchange *ex, const struct registry_command *c
     json_object(&w);
     json_put_str(&w, "status", STR("accepted"));
     json_put_str(&w, "worker_id", ((struct str){ c->id, UUID_TEXT_LEN }));
-    json_put_str(&w, "message", STR("Worker removal queued for background processing"));
+    json_put_str(&w, "message", message);
     json_end(&w);
     reply_json(ex, 202, &out);
+}
+
+static void reply_found(struct exchange *ex, const struct registry_command *c)
+{
+    switch (c->result) {
+    case 0:
+        if (c->kind == REGISTRY_GET)
+            exchange_reply(ex, 200, TYPE_JSON, c->json);
+        else if (c->kind == REGISTRY_REMOVE)
+            reply_accepted_id(ex, c, STR("Worker removal queued for background processing"));
+        else
+            reply_accepted_id(ex, c, STR("Worker update queued for background processing"));
+        break;
+    case ERR_NOT_FOUND:
+        not_found(ex);
+        break;
+    case ERR_CANCELLED:
+        http_error_workers(ex, 409, STR("WORKER_DRAINING"),
+                           arena_printf(&ex->arena, "Worker %s is being removed and cannot be changed any more", c->id));
+        break;
+    case ERR_INVALID:
+        workers_bad_request(ex, arena_str(&ex->arena, c->reason));
+        break;
+    default:
+        workers_refuse(ex, c->result);
+        break;
+    }
 }
 
 static void on_found(struct registry_command *c)
 {
     struct exchange *ex = exchange_from_ref(c->exchange);
 
-    if (ex && c->result == 0 && c->kind == REGISTRY_GET)
-        exchange_reply(ex, 200, TYPE_JSON, c->json);
-    else if (ex && c->result == 0)
-        reply_removing(ex, c);
-    else if (ex && c->result == ERR_NOT_FOUND)
-        not_found(ex);
-    else if (ex)
-        refuse(ex, c->result);
+    if (ex)
+        reply_found(ex, c);
     registry_command_free(c);
 }
 
@@ -244,180 +269,40 @@ void admin_remove_worker(struct exchange *ex, void *context)
     ask_about_id(ex, context, REGISTRY_REMOVE);
 }
 
-/* ---- GET /workers ---- */
-
-#define ANY (-1)
-
-/* A list being written; in the exchange's arena but for `piece`. */
-struct list_state {
-    struct registry *registry;
-    bool by_model; /* ?model= was given, be it empty */
-    struct str model;
-    int type, status; /* enum worker_type, worker_status; or ANY */
-    uint64_t next_order;
-    bool begun;
-    unsigned total, counts[4]; /* of what was written; by enum worker_type */
-    struct buf piece;          /* owned: a worker that did not fit into its turn */
-    size_t piece_at;
-};
-
-static bool serves(const struct worker *w, struct str model)
+static void change(struct exchange *ex, const struct admin *admin, enum registry_command_kind kind,
+                   bool (*read)(struct exchange *ex, struct registry_command *c))
 {
-    const struct worker_spec *s = &w->spec;
+    struct registry_command *c = workers_command_new(ex, admin, kind, on_found);
 
-    for (size_t i = 0; i < s->models_n; i++) {
-        if (str_eq(s->models[i].id, model))
-            return true;
-        for (size_t k = 0; k < s->models[i].aliases_n; k++)
-            if (str_eq(s->models[i].aliases[k], model))
-                return true;
-    }
-    return s->models_n == 0;
-}
-
-static bool is_listed(const struct list_state *l, const struct worker *w)
-{
-    return (!l->by_model || serves(w, l->model)) && (l->type == ANY || l->type == (int)w->spec.type) &&
-           (l->status == ANY || l->status == (int)worker_status(w));
-}
-
-/* Writes the next worker of the list into l->piece; false when there is none. */
-static bool next_piece(struct list_state *l, const struct worker_table *t)
-{
-    struct json_writer w;
-
-    buf_clear(&l->piece);
-    l->piece_at = 0;
-    for (size_t i = worker_table_from(t, l->next_order); i < t->n; i++) {
-        const struct worker *worker = t->workers[i];
-
-        l->next_order = worker->order + 1;
-        if (!is_listed(l, worker))
-            continue;
-        if (l->total++)
-            buf_put_char(&l->piece, ',');
-        l->counts[worker->spec.type]++;
-        json_begin(&w, &l->piece);
-        worker_write_json(&w, worker, /* job= */ NULL);
-        return true;
-    }
-    return false;
-}
-
-static void put_counts(struct buf *out, const struct list_state *l)
-{
-    buf_printf(out, "],\"total\":%u,\"stats\":{\"prefill_count\":%u,\"decode_count\":%u,\"regular_count\":%u", l->total,
-               l->counts[WORKER_PREFILL], l->counts[WORKER_DECODE], l->counts[WORKER_REGULAR]);
-    if (l->counts[WORKER_ENCODE]) /* SMG has no such member: only those who have such workers see it */
-        buf_printf(out, ",\"encode_count\":%u", l->counts[WORKER_ENCODE]);
-    buf_puts(out, "}}");
-}
-
-static bool proceed_list(struct exchange *ex, struct buf *out, void *arg)
-{
-    struct list_state *l = arg;
-    const struct worker_table *t = registry_table(l->registry, ex->loop);
-
-    if (!l->begun)
-        buf_puts(out, "{\"workers\":[");
-    l->begun = true;
-    for (;;) {
-        size_t room = PIECE_BYTES - out->n, left = l->piece.n - l->piece_at;
-
-        buf_put(out, str_first(str_skip(buf_str(&l->piece), l->piece_at), room));
-        l->piece_at += MIN(left, room);
-        if (left >= room || out->failed)
-            return false; /* the turn is full */
-        if (!next_piece(l, t))
-            break;
-        if (l->piece.failed) { /* out of memory: the client must not take half a list for the whole */
-            out->failed = true;
-            return false;
-        }
-    }
-    put_counts(out, l);
-    return true;
-}
-
-static void stop_list(struct exchange *ex, void *arg)
-{
-    struct list_state *l = arg;
-
-    (void)ex;
-    buf_fini(&l->piece);
-}
-
-static const struct exchange_generator LIST = { .proceed = proceed_list, .stop = stop_list };
-
-/* KEY of the query, decoded ('+' is a blank). *RET untouched and false when absent; *REFUSED: answered. */
-static bool read_query(struct exchange *ex, const char *key, struct str *ret, bool *refused)
-{
-    struct str value;
-    bool repeated;
-    char *text;
-    long n;
-
-    if (*refused || !url_query_get(ex->req.query, str_of(key), &value, &repeated))
-        return false;
-    text = arena_alloc(&ex->arena, value.n + 1);
-    if (repeated) {
-        bad_request(ex, arena_printf(&ex->arena, "Failed to deserialize query string: duplicate field `%s`", key));
-    } else if (!text) {
-        refuse(ex, ERR_NOMEM);
-    } else {
-        for (size_t i = 0; i < value.n; i++)
-            text[i] = value.p[i] == '+' ? ' ' : value.p[i];
-        n = url_decode((struct str){ text, value.n }, text);
-        if (n >= 0) {
-            *ret = (struct str){ text, (size_t)n };
-            return true;
-        }
-        bad_request(ex, arena_printf(&ex->arena, "Failed to deserialize query string: invalid value for `%s`", key));
-    }
-    *refused = true;
-    return false;
-}
-
-/* The number of the name that KEY has in the query, or ANY. */
-static int read_choice(struct exchange *ex, const char *key, struct str (*name)(int), int n, bool *refused)
-{
-    struct str value;
-
-    if (!read_query(ex, key, &value, refused))
-        return ANY;
-    for (int i = 0; i < n; i++)
-        if (str_eq(value, name(i)))
-            return i;
-    bad_request(ex, arena_printf(&ex->arena, "Failed to deserialize query string: unknown value `%.*s` for `%s`",
-                                 STR_FMT(str_first(value, 64)), key));
-    *refused = true;
-    return ANY;
-}
-
-static struct str type_name(int i)
-{
-    return worker_type_text((enum worker_type)i);
-}
-
-static struct str status_name(int i)
-{
-    return worker_status_text((enum worker_status)i);
-}
-
-void admin_list_workers(struct exchange *ex, void *context)
-{
-    const struct admin *admin = context;
-    struct list_state *l = arena_new(&ex->arena, struct list_state);
-    bool refused = false;
-
-    if (!l) {
-        refuse(ex, ERR_NOMEM);
+    if (!c)
         return;
-    }
-    l->registry = admin->registry;
-    l->by_model = read_query(ex, "model", &l->model, &refused);
-    l->type = read_choice(ex, "worker_type", type_name, WORKER_ENCODE + 1, &refused);
-    l->status = read_choice(ex, "status", status_name, WORKER_DRAINING + 1, &refused);
-    if (!refused)
-        exchange_generate(ex, 200, TYPE_JSON, &LIST, l);
+    if (read_id(ex, c->id) && read(ex, c))
+        workers_command_send(ex, c);
+    else
+        registry_command_free(c);
+}
+
+void admin_replace_worker(struct exchange *ex, void *context)
+{
+    change(ex, context, REGISTRY_REPLACE, read_spec);
+}
+
+/* The body into C->patch. False: answered. */
+static bool read_patch(struct exchange *ex, struct registry_command *c)
+{
+    struct json_doc doc;
+    struct err err = { 0 };
+    int status;
+
+    if (!read_body(ex, &doc))
+        return false;
+    status = worker_patch_read(&doc, &c->arena, &c->patch, &err);
+    if (status < 0)
+        admin_refuse_shape(ex, status, &err);
+    return status == 0;
+}
+
+void admin_update_worker(struct exchange *ex, void *context)
+{
+    change(ex, context, REGISTRY_UPDATE, read_patch);
 }

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/url.h"
 #include "cli/cli.h"
+#include "http/client.h"
 #include "load/load.h"
 
 #define BODY_MAX (64u << 20) /* bytes of --body-file */
@@ -19,7 +20,8 @@ struct bench_config {
     struct str url;
     int endpoint; /* enum load_endpoint */
     struct str model, api_key, body_file, json;
-    struct option_list headers;
+    struct option_list headers, ca_cert_paths;
+    struct str client_cert_path, client_key_path;
     bool stream, ignore_eos, done_optional, progress, quiet;
     uint32_t max_tokens, prompt_bytes, prefixes, concurrency, threads;
     double shared_prefix, rate, duration_s, warmup_s, drain_s, connect_s, timeout_s, idle_s;
@@ -38,7 +40,7 @@ static const struct option OPTIONS[] = {
       .at = AT(url),
       .flags = OPT_REQUIRED,
       .group = "Target",
-      .help = "http://host:port of a gateway or an engine; a path in it replaces the endpoint's own" },
+      .help = "http:// or https://host:port of a gateway or an engine; a path in it replaces the endpoint's own" },
     { .name = "--endpoint",
       .type = OPT_ENUM,
       .names = ENDPOINTS,
@@ -59,6 +61,14 @@ static const struct option OPTIONS[] = {
       .at = AT(headers),
       .value = "NAME:VALUE",
       .help = "one more header field; repeatable" },
+
+    { .name = "--ca-cert-paths",
+      .type = OPT_LIST,
+      .at = AT(ca_cert_paths),
+      .value = "PATH",
+      .help = "https: authorities beside the system's, PEM" },
+    { .name = "--client-cert-path", .type = OPT_PATH, .at = AT(client_cert_path), .help = "https: certificate to show, PEM" },
+    { .name = "--client-key-path", .type = OPT_PATH, .at = AT(client_key_path), .help = "https: its private key, PEM" },
 
     { .name = "--concurrency",
       .aliases = { "-c" },
@@ -268,8 +278,8 @@ static int read_url(struct str text, struct arena *arena, struct load_conf *out,
 
     if (r < 0)
         return err_wrap(err, r, "URL");
-    if (!str_eq(url.scheme, STR("http")))
-        return err_set(err, ERR_INVALID, "URL: only http:// can be measured, not %.*s://", STR_FMT(url.scheme));
+    if (!str_eq(url.scheme, STR("http")) && !str_eq(url.scheme, STR("https")))
+        return err_set(err, ERR_INVALID, "URL: only http:// and https:// can be measured, not %.*s://", STR_FMT(url.scheme));
     if (url.host.n == 0)
         return err_set(err, ERR_INVALID, "URL: no host; write http://host:port");
     out->host = url.host;
@@ -393,6 +403,17 @@ static struct display make_display(void)
     return d;
 }
 
+/* For an https:// URL: the system's authorities and those of --ca-cert-paths. */
+static int make_tls(const struct bench_config *c, struct load_conf *conf, struct err *err)
+{
+    struct tls_client_conf tls = { .ca_paths = c->ca_cert_paths.items,
+                                   .ca_paths_n = c->ca_cert_paths.n,
+                                   .cert_path = c->client_cert_path,
+                                   .key_path = c->client_key_path };
+
+    return str_has_prefix(c->url, STR("https:")) ? tls_client_new(&tls, &conf->tls, err) : 0;
+}
+
 static int run(const struct bench_config *c, struct arena *arena)
 {
     _cleanup_(buf_fini) struct buf body = { 0 };
@@ -410,12 +431,15 @@ static int run(const struct bench_config *c, struct arena *arena)
     report = malloc(sizeof *report);
     if (!report)
         return cli_fail(&(struct err){ .code = ERR_NOMEM });
-    status = load_run(&conf, report, watch ? show_progress : NULL, &display, &err);
+    status = make_tls(c, &conf, &err);
+    if (status == 0)
+        status = load_run(&conf, report, watch ? show_progress : NULL, &display, &err);
     clear_progress(&display);
     if (status == 0)
         status = show_report(c, &conf, report, arena, &err);
     status = status < 0 ? cli_fail(&err) : report->t.ok == 0;
     free(report);
+    tls_context_free(conf.tls);
     return status;
 }
 

@@ -1,18 +1,40 @@
 /* cli/cli.h -- the subcommands of smg; each gets the arguments behind its name and returns the process's exit status
  *
- * main.c finds the command; one file per command reads its options (config/option.h) and runs it. Exit status: 0 done, 1 could not, 2 wrong usage.
+ * main.c finds the command; one file per command reads its options (config/option.h) and runs it. Exit status: enum cli_status.
  * Errors are one line each on stderr: "smg: error: <text>".
  */
 #pragma once
 
 #include "config/option.h"
 
+enum cli_status {
+    CLI_OK,
+    CLI_FAILED,           /* could not; of a gateway's client: the gateway said no, or the job failed */
+    CLI_USAGE,            /* wrong usage */
+    CLI_UNREACHABLE,      /* no answer from the gateway */
+    CLI_TIMEOUT,          /* the time of a wait was over; what was asked for goes on in the gateway */
+    CLI_INTERRUPTED = 130 /* SIGINT or SIGTERM, as a shell reports it */
+};
+
 int cli_launch(int argc, const char *const *argv);      /* launch, start, or no command at all */
 int cli_mock_engine(int argc, const char *const *argv); /* mock-engine */
 int cli_bench(int argc, const char *const *argv);       /* bench */
 
+/* Clients of a running gateway (gateway_client.h). */
+int cli_worker_list(int argc, const char *const *argv);
+int cli_worker_get(int argc, const char *const *argv);
+int cli_worker_add(int argc, const char *const *argv);
+int cli_worker_patch(int argc, const char *const *argv);
+int cli_worker_replace(int argc, const char *const *argv);
+int cli_worker_rm(int argc, const char *const *argv);
+int cli_worker_drain(int argc, const char *const *argv);
+int cli_cache_flush(int argc, const char *const *argv);
+int cli_loads(int argc, const char *const *argv);
+int cli_top(int argc, const char *const *argv);
+
 /* The tables behind --help and docs/reference. */
-extern const struct option_table MOCK_TABLE, BENCH_TABLE;
+extern const struct option_table MOCK_TABLE, BENCH_TABLE, WORKER_LIST_TABLE, WORKER_GET_TABLE, WORKER_ADD_TABLE, WORKER_PATCH_TABLE,
+    WORKER_REPLACE_TABLE, WORKER_RM_TABLE, WORKER_DRAIN_TABLE, CACHE_FLUSH_TABLE, LOADS_TABLE, TOP_TABLE;
 
 /* What follows from options_parse's result R: prints the help or the report; returns the exit status (0 with R = 0: go on). */
 int cli_parsed(int r, const struct option_table *table, const struct option_report *report);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "http/server.h"
 #include "mock/mock.h"
 
 #define COUNT_MAX   256
@@ -20,12 +21,15 @@ struct mock_options {
     uint16_t port;
     uint32_t count, threads;
     int prefix_cache;
+    struct str tls_cert_path, tls_key_path, tls_client_ca_path;
     struct mock_conf conf;
 };
 
 static const struct option_name MODES[] = { { "canned", MOCK_CANNED }, { "realistic", MOCK_REALISTIC }, { 0 } };
 static const struct option_name RUNTIMES[] = {
-    { "sglang", MOCK_SGLANG }, { "vllm", MOCK_VLLM }, { "trtllm", MOCK_TRTLLM }, { "openai", MOCK_OPENAI }, { 0 },
+    { "sglang", MOCK_SGLANG },     { "vllm", MOCK_VLLM },     { "trtllm", MOCK_TRTLLM },
+    { "openai", MOCK_OPENAI },     { "mlx", MOCK_MLX },       { "tokenspeed", MOCK_TOKENSPEED },
+    { "llamacpp", MOCK_LLAMACPP }, { "ollama", MOCK_OLLAMA }, { 0 },
 };
 static const struct option_name SWITCH[] = { { "true", true }, { "false", false }, { 0 } };
 
@@ -40,6 +44,10 @@ static const struct option OPTIONS[] = {
       .help = "port of the first engine; 0 = any free ones" },
     { .name = "--http-count", .aliases = { "--count" }, .type = OPT_U32, .at = AT(count), .def = "1", .min = 1, .max = COUNT_MAX,
       .help = "engines, on consecutive ports" },
+    { .name = "--tls-cert-path", .type = OPT_PATH, .at = AT(tls_cert_path), .help = "certificate chain, PEM: the engines speak HTTPS" },
+    { .name = "--tls-key-path", .type = OPT_PATH, .at = AT(tls_key_path), .help = "its private key, PEM" },
+    { .name = "--tls-client-ca-path", .type = OPT_PATH, .at = AT(tls_client_ca_path),
+      .help = "clients must show a certificate of one of the authorities in this PEM file" },
     { .name = "--threads", .type = OPT_U32, .at = AT(threads), .def = "1", .min = 1, .max = THREADS_MAX, .help = "event loops" },
 
     { .name = "--model", .type = OPT_STR, .at = CONF(model), .def = "mock-model", .group = "Identity",
@@ -127,8 +135,8 @@ static void print_engine(const struct mock_options *o, uint16_t port)
 {
     bool ipv6 = str_find_char(o->host, ':') != STR_NPOS;
 
-    printf("mock engine: http://%s%.*s%s:%u model %.*s\n", ipv6 ? "[" : "", STR_FMT(o->host), ipv6 ? "]" : "", port,
-           STR_FMT(o->conf.model));
+    printf("mock engine: %s://%s%.*s%s:%u model %.*s\n", o->conf.tls ? "https" : "http", ipv6 ? "[" : "", STR_FMT(o->host),
+           ipv6 ? "]" : "", port, STR_FMT(o->conf.model));
     fflush(stdout);
 }
 
@@ -240,6 +248,25 @@ static int run(const struct mock_options *o, struct process *p, struct err *err)
     return 0;
 }
 
+/* With the flags for it, the certificate that all engines show. */
+static int run_with_tls(struct mock_options *o, struct process *p, struct err *err)
+{
+    struct tls_server_conf conf = { .cert_path = o->tls_cert_path,
+                                    .key_path = o->tls_key_path,
+                                    .client_ca_path = o->tls_client_ca_path };
+    int r = 0;
+
+    if (!o->tls_cert_path.n != !o->tls_key_path.n)
+        return err_set(err, ERR_INVALID, "Both --tls-cert-path and --tls-key-path must be specified together");
+    o->conf.tls = NULL;
+    if (o->tls_cert_path.n)
+        r = tls_server_new(&conf, &o->conf.tls, err);
+    if (r == 0)
+        r = run(o, p, err);
+    tls_context_free(o->conf.tls);
+    return r;
+}
+
 int cli_mock_engine(int argc, const char *const *argv)
 {
     struct option_input in = { .argc = argc, .argv = argv, .env = option_getenv };
@@ -257,7 +284,7 @@ int cli_mock_engine(int argc, const char *const *argv)
     status = cli_parsed(r, &MOCK_TABLE, &report);
     if (r == 0 && status == 0) {
         options.conf.prefix_cache = options.prefix_cache;
-        status = run(&options, process, &err) < 0 ? cli_fail(&err) : 0;
+        status = run_with_tls(&options, process, &err) < 0 ? cli_fail(&err) : 0;
     }
     free(process);
     arena_fini(&arena);

@@ -59,6 +59,8 @@ enum launch_tensor_transport {
     LAUNCH_TENSOR_RDMA
 };
 
+enum launch_tls_version { LAUNCH_TLS_1_2, LAUNCH_TLS_1_3 };
+
 enum launch_timestamps { LAUNCH_TIMESTAMPS_SMG, LAUNCH_TIMESTAMPS_RFC3339 };
 
 struct launch_config {
@@ -95,6 +97,7 @@ struct launch_config {
     bool disable_health_check;
     bool remove_unhealthy_workers;
     uint32_t drain_settle_s;
+    struct str state_dir; /* empty = workers of the API live in memory */
     bool disable_retries; /* connect failures are tried on another worker regardless */
     bool disable_circuit_breaker;
 
@@ -178,7 +181,8 @@ struct launch_config {
     bool oracle_external_auth;
     uint64_t oracle_pool_min, oracle_pool_max, oracle_pool_timeout_s;
 
-    struct str tls_cert_path, tls_key_path, client_cert_path, client_key_path;
+    struct str tls_cert_path, tls_key_path, tls_client_ca_path, client_cert_path, client_key_path;
+    enum launch_tls_version tls_min_version;
     struct option_list ca_cert_paths;
 
     bool enable_mesh;

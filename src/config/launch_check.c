@@ -398,6 +398,8 @@ static void check_tls_and_auth(struct check *k)
 
     if (!c->tls_cert_path.p != !c->tls_key_path.p)
         failed(k, "Both --tls-cert-path and --tls-key-path must be specified together");
+    if (c->tls_client_ca_path.p && !c->tls_cert_path.p)
+        failed(k, "--tls-client-ca-path needs --tls-cert-path and --tls-key-path");
     if (!c->client_cert_path.p != !c->client_key_path.p)
         failed(k, "Both --client-cert-path and --client-key-path must be specified together");
     if (!c->jwt_issuer.n != !c->jwt_audience.n)

@@ -77,6 +77,12 @@ static const struct option_name LOG_LEVEL_NAMES[] = {
     { 0 },
 };
 
+static const struct option_name TLS_VERSIONS[] = {
+    { "1.2", LAUNCH_TLS_1_2, OPT_AVAILABLE },
+    { "1.3", LAUNCH_TLS_1_3, OPT_AVAILABLE },
+    { 0 },
+};
+
 static const struct option_name TIMESTAMP_NAMES[] = {
     { "smg", LAUNCH_TIMESTAMPS_SMG, OPT_AVAILABLE },
     { "rfc3339", LAUNCH_TIMESTAMPS_RFC3339, OPT_AVAILABLE },
@@ -156,15 +162,14 @@ static const struct option LAUNCH_OPTIONS[] = {
     { .name = "--bucket-adjust-interval-secs", .type = OPT_U64, AT(bucket_adjust_interval_s), .def = "5", .unit = "s",
       .state = OPT_NOT_YET, .rule = { 1, UINT32_MAX, "Must be >= 1s and < 4294967296s" },
       .help = "bucket: pause between adjustments of the buckets" },
-    { .name = "--dp-aware", .type = OPT_FLAG, AT(dp_aware), .state = OPT_NOT_YET,
-      .help = "treat each data-parallel rank as a worker" },
+    { .name = "--dp-aware", .type = OPT_FLAG, AT(dp_aware), .help = "treat each data-parallel rank as a worker" },
     { .name = "--dp-minimum-tokens-scheduler", .type = OPT_FLAG, AT(dp_minimum_tokens_scheduler), .state = OPT_NOT_YET,
       .help = "choose the data-parallel rank with the fewest tokens" },
     { .name = "--routing-key-override", .type = OPT_FLAG, AT(routing_key_override), .state = OPT_NOT_YET,
       .help = "let a request's routing key decide before the policy does" },
     { .name = "--load-monitor-interval", .type = OPT_U64, AT(load_monitor_interval_s), .def = "10", .unit = "s",
-      .state = OPT_NOT_YET, ABOVE_ZERO, .field = "load_monitor_interval_secs", .help = "pause between load polls of the workers" },
-    { .name = "--engine-metrics", .type = OPT_FLAG, AT(engine_metrics), .state = OPT_NOT_YET,
+      ABOVE_ZERO, .field = "load_monitor_interval_secs", .help = "pause between load polls of the workers" },
+    { .name = "--engine-metrics", .type = OPT_FLAG, AT(engine_metrics),
       .help = "export the polled loads of the engines as metrics" },
 
     /* ---- prefill/decode ---- */
@@ -252,6 +257,8 @@ static const struct option LAUNCH_OPTIONS[] = {
       .help = "remove a worker that its health checks take out" },
     { .name = "--drain-settle-secs", .type = OPT_U32, AT(drain_settle_s), .def = "5", SECONDS,
       .help = "longest time a worker that is removed may finish its requests" },
+    { .name = "--state-dir", .type = OPT_PATH, AT(state_dir),
+      .help = "directory (made when missing) that keeps workers added over the API across restarts; one per gateway" },
 
     /* ---- retries and circuit breaker ---- */
     { .name = "--disable-retries", .type = OPT_FLAG, AT(disable_retries), .group = "Retries and circuit breaker",
@@ -394,15 +401,17 @@ static const struct option LAUNCH_OPTIONS[] = {
       .help = "longest wait for a connection to Oracle" },
 
     /* ---- TLS and control-plane auth ---- */
-    { .name = "--tls-cert-path", .type = OPT_PATH, AT(tls_cert_path), .state = OPT_NOT_YET, .group = "TLS and control-plane auth",
-      .help = "certificate chain of the listener, PEM" },
-    { .name = "--tls-key-path", .type = OPT_PATH, AT(tls_key_path), .state = OPT_NOT_YET,
-      .help = "private key of the listener, PEM" },
-    { .name = "--client-cert-path", .type = OPT_PATH, AT(client_cert_path), .state = OPT_NOT_YET,
-      .help = "certificate shown to workers, PEM" },
-    { .name = "--client-key-path", .type = OPT_PATH, AT(client_key_path), .state = OPT_NOT_YET, .help = "its private key, PEM" },
-    { .name = "--ca-cert-paths", .type = OPT_LIST, AT(ca_cert_paths), .value = "PATH", .state = OPT_NOT_YET,
-      .help = "further authorities for workers' certificates, PEM" },
+    { .name = "--tls-cert-path", .type = OPT_PATH, AT(tls_cert_path), .group = "TLS and control-plane auth",
+      .help = "certificate chain of the listener, PEM; read again when the file changes" },
+    { .name = "--tls-key-path", .type = OPT_PATH, AT(tls_key_path), .help = "private key of the listener, PEM, without a passphrase" },
+    { .name = "--tls-client-ca-path", .type = OPT_PATH, AT(tls_client_ca_path),
+      .help = "clients must show a certificate of one of the authorities in this PEM file" },
+    { .name = "--tls-min-version", .type = OPT_ENUM, .names = TLS_VERSIONS, AT(tls_min_version), .def = "1.2",
+      .help = "oldest TLS version that the listener speaks" },
+    { .name = "--client-cert-path", .type = OPT_PATH, AT(client_cert_path), .help = "certificate shown to workers, PEM" },
+    { .name = "--client-key-path", .type = OPT_PATH, AT(client_key_path), .help = "its private key, PEM" },
+    { .name = "--ca-cert-paths", .type = OPT_LIST, AT(ca_cert_paths), .value = "PATH",
+      .help = "authorities for workers' certificates beside the system's, PEM" },
     { .name = "--control-plane-api-keys", .type = OPT_APPEND, AT(control_plane_api_keys), .env = { "CONTROL_PLANE_API_KEYS" },
       .value = "ID:NAME:ROLE:KEY", .flags = OPT_SECRET | OPT_GREEDY, .syntax = launch_syntax_control_key,
       .help = "key for the control plane; roles: admin, user; in the environment separated by commas" },

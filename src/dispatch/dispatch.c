@@ -14,6 +14,7 @@
 #include "dispatch/dispatch_internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -34,8 +35,8 @@ struct dispatch {
     struct str model; /* canonical, arena */
     struct str body;  /* what prepare() gave; arena */
     bool prepared;
-    unsigned status; /* of the reply's head */
-    uint64_t began_us, first_part_us;
+    unsigned status;                             /* of the reply's head */
+    uint64_t began_us, picked_us, first_part_us; /* loop clock; picked_us of the worker that has it now */
 };
 
 static int attempt(struct dispatch *d);
@@ -81,6 +82,7 @@ const struct worker_table *dispatcher_table(struct dispatcher *d)
 /* The one place where a worker is let go: its load ends and the reference stays only in tried[]. */
 static void release_worker(struct dispatch *d)
 {
+    worker_count_busy(d->worker, loop_now_us(d->dispatcher->loop) - d->picked_us);
     worker_load_end(d->worker);
     d->worker = NULL;
 }
@@ -107,12 +109,38 @@ static int prepare_body(struct dispatch *d)
     return r;
 }
 
+/* A rank's engine learns from the body which rank is meant. Put last: of two members of a name, the last one is what engines take. */
+static int add_rank(struct exchange *ex, const struct worker *w, struct str *body)
+{
+    size_t end = body->n;
+    struct str before;
+    char tail[64], *text;
+    int n;
+
+    while (end > 0 && body->p[end - 1] != '}')
+        end--;
+    if (end == 0)
+        return 0; /* no body */
+    before = str_first(*body, end - 1);
+    n = snprintf(tail, sizeof tail, "%s\"data_parallel_rank\":%lld}", str_has_suffix(str_trim(before), STR("{")) ? "" : ",",
+                 (long long)w->spec.dp_rank);
+    text = arena_alloc(&ex->arena, before.n + (size_t)n);
+    if (!text)
+        return ERR_NOMEM;
+    memcpy(text, before.p, before.n);
+    memcpy(text + before.n, tail, (size_t)n);
+    *body = (struct str){ text, before.n + (size_t)n };
+    return 0;
+}
+
 /* Sends to d->worker (picked, counted, in tried[]). */
 static int attempt(struct dispatch *d)
 {
     struct exchange *ex = d->request.ex;
     const struct worker *w = d->worker;
-    struct upstream_target to = { .authority = w->authority, .base_path = w->base_path, .api_key = w->spec.api_key };
+    struct upstream_target to = {
+        .authority = w->authority, .base_path = w->base_path, .api_key = w->spec.api_key, .anthropic = worker_is_anthropic(w)
+    };
     struct upstream_request r = {
         .method = d->request.method,
         .path = d->request.path,
@@ -120,19 +148,24 @@ static int attempt(struct dispatch *d)
         .request_id = ex->request_id,
         .forward_authorization = !ex->principal.credential_is_ours,
     };
+    struct str body;
     int status = prepare_body(d);
 
+    body = d->body;
+    if (status == 0 && w->spec.dp_base_url.n && d->request.method == HTTP_POST)
+        status = add_rank(ex, w, &body);
     if (status < 0)
         return status;
-    r.body_bytes = d->body.n;
+    r.body_bytes = body.n;
     d->call = (struct http_call){
         .ops = &CALL_OPS,
         .owner = d,
         .host = w->host,
         .port = w->port,
+        .tls = w->tls,
         .method = r.method,
         .head = upstream_http_head(&ex->arena, &to, &r),
-        .body = d->body,
+        .body = body,
         .connect_ms = d->dispatcher->conf.connect_ms,
         .head_ms = d->dispatcher->conf.head_ms,
         .idle_ms = d->dispatcher->conf.idle_ms,
@@ -152,6 +185,7 @@ static int pick(struct dispatch *d, struct dispatch_failure *failure)
     if (!w)
         return ERR_NOT_FOUND;
     d->worker = w;
+    d->picked_us = loop_now_us(d->dispatcher->loop);
     d->tried[d->tried_n++] = w;
     dispatch_count_selection(d->dispatcher, d->model);
     return 0;
@@ -209,8 +243,10 @@ static void on_head(struct http_call *call, const struct http_head *head)
     d->step = REPLYING;
     d->status = head->status;
     dispatch_count_attempt(d->dispatcher, head->status, STR_NONE);
-    if (head->status >= 500)
+    if (head->status >= 500) {
         dispatch_count_worker_error(d->dispatcher, head->status);
+        worker_count_failure(d->worker);
+    }
     d->sink->ops->on_head(d->sink, head);
 }
 
@@ -228,6 +264,8 @@ static void on_batch(struct http_call *call)
 {
     struct dispatch *d = call->owner;
 
+    if (d->step == REPLYING && d->status < 300)
+        worker_heard(d->worker, loop_now_us(d->dispatcher->loop));
     if (d->step == REPLYING && d->sink->ops->on_batch)
         d->sink->ops->on_batch(d->sink);
 }
@@ -258,14 +296,14 @@ static bool is_retryable(const struct dispatch *d, int status)
     case ERR_TIMEOUT:
         return d->step == SENT && d->call.step == CALL_CONNECTING;
     default:
-        return false;
+        return d->step == SENT && err_is_tls(status);
     }
 }
 
 /* The answer for the last attempt's failure. Worker URLs stay out of it (decision 6). */
 static void describe(int status, struct dispatch_failure *f)
 {
-    switch (status) {
+    switch (err_is_tls(status) ? ERR_UNREACHABLE : status) {
     case ERR_TIMEOUT:
         *f = (struct dispatch_failure){ .status = 504,
                                         .code = STR("call_upstream_timeout"),
@@ -309,7 +347,7 @@ static void on_end(struct http_call *call, int status)
     }
     log_warn(TARGET, "attempt failed", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),
              LF_CSTR("reason", err_text(status)), LF_BOOL("reply_begun", after_head), LF_UINT("attempt", d->tried_n));
-    atomic_fetch_add_explicit(&d->worker->live->failures, 1, memory_order_relaxed);
+    worker_count_failure(d->worker);
     describe(status, &failure);
     dispatch_count_worker_error(d->dispatcher, failure.status);
     if (!after_head)

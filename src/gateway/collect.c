@@ -21,15 +21,123 @@ static void collect_workers(struct prometheus_writer *w, const struct worker_tab
                           (double)worker_load(t->workers[i]));
 }
 
+/* Ours; `smg top` makes its rates of them. Time over requests that ended is their mean duration. */
+static void collect_traffic(struct prometheus_writer *w, const struct worker_table *t)
+{
+    prometheus_family(w, "smg_worker_requests_total", METRIC_COUNTER, "Requests given to each worker, those in flight included");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->processed, memory_order_relaxed));
+    prometheus_family(w, "smg_worker_failures_total", METRIC_COUNTER, "Attempts that broke off or were answered with a 5xx status");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->failures, memory_order_relaxed));
+    prometheus_family(w, "smg_worker_request_seconds_total", METRIC_COUNTER, "Time that ended requests spent with each worker");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->busy_us, memory_order_relaxed) / 1e6);
+}
+
+#define TYPES (WORKER_ENCODE + 1)
+#define MODES (WORKER_ZMQ + 1)
+
+static void collect_pool(struct prometheus_writer *w, const struct worker_model *m, struct str name)
+{
+    unsigned counts[TYPES][MODES] = { 0 };
+
+    for (size_t i = 0; i < m->n; i++)
+        counts[m->workers[i]->spec.type][m->workers[i]->spec.mode]++;
+    for (unsigned type = 0; type < TYPES; type++)
+        for (unsigned mode = 0; mode < MODES; mode++) {
+            struct prometheus_label labels[] = { { "worker_type", worker_type_text((enum worker_type)type) },
+                                                 { "connection_mode", worker_mode_text((enum worker_mode)mode) },
+                                                 { "model", name } };
+
+            if (counts[type][mode]) /* series end with their last worker */
+                prometheus_sample(w, labels, ARRAY_LEN(labels), counts[type][mode]);
+        }
+}
+
 static void collect_pools(struct prometheus_writer *w, const struct worker_table *t)
 {
-    prometheus_family(w, "smg_worker_pool_size", METRIC_GAUGE, "Registered workers per model");
-    for (size_t i = 0; i < t->models_n; i++) {
-        struct prometheus_label labels[] = { { "worker_type", STR("regular") },
-                                             { "connection_mode", STR("http") },
-                                             { "model", t->models[i].id } };
+    prometheus_family(w, "smg_worker_pool_size", METRIC_GAUGE, "Registered workers per type, connection and model");
+    for (size_t i = 0; i < t->models_n; i++)
+        collect_pool(w, &t->models[i], t->models[i].id);
+    collect_pool(w, &t->wildcard, STR("unknown")); /* those that serve any name */
+}
 
-        prometheus_sample(w, labels, ARRAY_LEN(labels), (double)t->models[i].n);
+/* ---- --engine-metrics: what the engines said last (spec operations 8.6) ---- */
+
+struct engine_gauge {
+    const char *name, *help;
+    double (*value)(const struct engine_load *l);
+    unsigned has; /* enum engine_load_has; 0 = every engine tells it */
+};
+
+#define ENGINE_GAUGE(fn, member)                  \
+    static double fn(const struct engine_load *l) \
+    {                                             \
+        return (double)l->member;                 \
+    }
+ENGINE_GAUGE(running_of, running)
+ENGINE_GAUGE(waiting_of, waiting)
+ENGINE_GAUGE(usage_of, token_usage)
+ENGINE_GAUGE(throughput_of, gen_throughput)
+ENGINE_GAUGE(hit_rate_of, cache_hit_rate)
+ENGINE_GAUGE(latency_of, kv_transfer_latency_ms)
+ENGINE_GAUGE(speed_of, kv_transfer_speed_gb_s)
+ENGINE_GAUGE(prefill_queue_of, prefill_queue_reqs)
+ENGINE_GAUGE(decode_queue_of, decode_queue_reqs)
+
+static const struct engine_gauge ENGINE_GAUGES[] = {
+    { "smg_engine_running_requests", "Requests that the engine runs", running_of, 0 },
+    { "smg_engine_waiting_requests", "Requests that wait in the engine", waiting_of, 0 },
+    { "smg_engine_token_usage", "Share of the engine's KV cache that is in use", usage_of, 0 },
+    { "smg_engine_gen_throughput", "Tokens that the engine generates per second", throughput_of, 0 },
+    { "smg_engine_cache_hit_rate", "Share of prompt tokens found in the engine's prefix cache", hit_rate_of, 0 },
+    { "smg_engine_pd_kv_transfer_latency_ms", "KV transfer between prefill and decode", latency_of, LOAD_LATENCY },
+    { "smg_engine_pd_kv_transfer_speed_gb_s", "KV transfer between prefill and decode", speed_of, LOAD_SPEED },
+    { "smg_engine_pd_prefill_queue_reqs", "Requests that wait for prefill", prefill_queue_of, LOAD_PREFILL_QUEUE },
+    { "smg_engine_pd_decode_queue_reqs", "Requests that wait for decode", decode_queue_of, LOAD_DECODE_QUEUE },
+};
+
+struct engine_samples {
+    struct prometheus_writer *w;
+    const struct engine_gauge *gauge;
+    bool any; /* the family's head is written */
+};
+
+static void sample_rank(struct engine_samples *s, const struct worker *w, const struct engine_load *l)
+{
+    char rank[24];
+    int n = snprintf(rank, sizeof rank, "%lld", (long long)l->dp_rank);
+    struct str model = w->spec.models_n ? w->spec.models[0].id : STR("unknown");
+    struct prometheus_label labels[] = { { "worker", w->spec.url },
+                                         s->gauge->has ? (struct prometheus_label){ "role", str_of(l->disagg_mode) }
+                                                       : (struct prometheus_label){ "model", model },
+                                         { "dp_rank", { rank, (size_t)n } } };
+
+    if (s->gauge->has && (!(l->has & s->gauge->has) || !(l->has & LOAD_DISAGG_MODE)))
+        return;
+    if (!s->any)
+        prometheus_family(s->w, s->gauge->name, METRIC_GAUGE, s->gauge->help);
+    s->any = true;
+    prometheus_sample(s->w, labels, ARRAY_LEN(labels), s->gauge->value(l));
+}
+
+static void sample_worker(const struct worker *w, const struct worker_loads *l, int rank, void *arg)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (rank < 0 || l->loads[i].dp_rank == rank)
+            sample_rank(arg, w, &l->loads[i]);
+}
+
+static void collect_engines(struct prometheus_writer *w, const struct load_monitor *m)
+{
+    for (size_t i = 0; i < ARRAY_LEN(ENGINE_GAUGES); i++) {
+        struct engine_samples s = { .w = w, .gauge = &ENGINE_GAUGES[i] };
+
+        load_monitor_each(m, sample_worker, &s);
     }
 }
 
@@ -70,6 +178,27 @@ static void collect_process(struct prometheus_writer *w)
     prometheus_sample(w, NULL, 0, (double)log_dropped());
 }
 
+/* Only with --state-dir. */
+static void collect_state(struct prometheus_writer *w, const struct gateway_state *state)
+{
+    struct journal_stats s;
+
+    if (!gateway_state_stats(state, &s))
+        return;
+    prometheus_family(w, "smg_state_entries", METRIC_GAUGE, "Entries of the state directory");
+    prometheus_sample(w, NULL, 0, (double)s.entries);
+    prometheus_family(w, "smg_state_file_bytes", METRIC_GAUGE, "Length of the state file");
+    prometheus_sample(w, NULL, 0, (double)s.file_bytes);
+    prometheus_family(w, "smg_state_syncs_total", METRIC_COUNTER, "Commits of the state file that are on the disk");
+    prometheus_sample(w, NULL, 0, (double)s.frames);
+    prometheus_family(w, "smg_state_failures_total", METRIC_COUNTER, "Commits and rewrites of the state file that failed");
+    prometheus_sample(w, NULL, 0, (double)s.failures);
+    prometheus_family(w, "smg_state_commit_us", METRIC_GAUGE, "How long commits took since the start, in microseconds");
+    prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("0.5") }, 1, (double)s.p50_us);
+    prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("0.99") }, 1, (double)s.p99_us);
+    prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("1") }, 1, (double)s.max_us);
+}
+
 void gateway_collect(struct prometheus_writer *w, void *arg)
 {
     struct gateway *g = arg;
@@ -77,8 +206,11 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
 
     if (t->n) {
         collect_workers(w, t);
+        collect_traffic(w, t);
         collect_pools(w, t);
     }
+    collect_engines(w, g->load_monitor);
     collect_loops(w, g);
     collect_process(w);
+    collect_state(w, g->state);
 }

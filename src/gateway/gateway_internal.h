@@ -5,6 +5,7 @@
 #include "auth/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/openapi.h"
+#include "gateway/state.h"
 #include "http/cors.h"
 #include "http/request_id.h"
 #include "http/server.h"
@@ -12,6 +13,7 @@
 #include "net/listener.h"
 #include "observe/prometheus.h"
 #include "observe/requests.h"
+#include "worker/load_monitor.h"
 #include "worker/registry.h"
 
 /* What handlers and filters get: indices into struct gateway_thread.contexts. */
@@ -36,6 +38,7 @@ struct gateway_thread {
     struct http_client *client;
     struct http_server *server;
     struct dispatcher *dispatcher;
+    struct fanouts fanouts;
     struct inference inference;
     struct admin admin;
     struct observe_requests observe;
@@ -51,8 +54,10 @@ struct gateway {
     _Atomic int phase; /* enum gateway_phase: written by the control thread, read by probes on any loop */
 
     struct loop *control;
-    struct http_client *client; /* the control loop's */
+    struct http_client *client;  /* the control loop's */
+    struct gateway_state *state; /* owned; NULL without --state-dir */
     struct registry *registry;
+    struct load_monitor *load_monitor; /* owned; NULL without --engine-metrics */
     struct policy *policy;
     struct router *router;
     struct http_server *metrics_server; /* control loop */
@@ -67,6 +72,9 @@ struct gateway {
 
     struct gateway_thread *threads; /* owned */
     unsigned threads_n, idle_n, closed_n;
+
+    struct tls_context *tls_server, *tls_client; /* owned; server: NULL = plain HTTP */
+    struct tls_watch *watch_server, *watch_client;
 
     struct arena arena;     /* owned: what the rooms' configurations point to */
     uv_signal_t signals[2]; /* SIGTERM, SIGINT */
@@ -95,6 +103,12 @@ void gateway_metrics(struct exchange *ex, void *context);   /* GET /metrics, con
 
 /* collect.c: gauges from live state, for /metrics; ARG: struct gateway */
 void gateway_collect(struct prometheus_writer *w, void *arg);
+
+/* tls.c: the contexts are made first and freed last; the watches live on the control loop */
+int gateway_make_tls(struct gateway *g, struct err *err) _must_check_;
+int gateway_watch_tls(struct gateway *g, struct err *err) _must_check_;
+void gateway_unwatch_tls(struct gateway *g);
+void gateway_free_tls(struct gateway *g);
 
 /* forget.c; for registry_subscribe; ARG: struct gateway */
 void gateway_on_registry(enum registry_event e, const struct worker *w, void *arg);

@@ -159,6 +159,7 @@ static const char *describe(struct str status)
         { "422", "The body is JSON of the wrong shape" },
         { "429", "Too many requests; Retry-After says when to come back" },
         { "431", "The head is too large" },
+        { "500", "No worker could be asked" },
         { "502", "A worker could not be reached" },
         { "503", "Not now: nothing is ready, a queue is full or memory is short" },
         { "504", "A worker did not answer in time" },

@@ -3,6 +3,7 @@
  * Shapes of replies stand here: rows of names and types, without places in a struct, since nothing is read into them. Inference bodies name what every endpoint
  * needs; the engines' further parameters pass through and are theirs to describe.
  */
+#include "admin/admin.h"
 #include "gateway/openapi.h"
 #include "worker/registry.h"
 
@@ -83,6 +84,17 @@ SHAPE_OF(WORKER_LIST, "WorkerList", REQ_OF("workers", SHAPE_ARRAY, &WORKER_INFO)
 SHAPE_OF(ACCEPTED, "Accepted", REQ("status", SHAPE_STR), REQ("worker_id", SHAPE_STR), OPT("url", SHAPE_STR),
          OPT("location", SHAPE_STR), REQ("message", SHAPE_STR));
 
+/* ---- fan-outs (spec control-plane 15) ---- */
+
+SHAPE_OF(FLUSHED, "FlushResult", REQ("status", SHAPE_STR), REQ("message", SHAPE_STR), REQ("workers_flushed", SHAPE_USIZE),
+         REQ("total_http_workers", SHAPE_USIZE), REQ("total_grpc_workers", SHAPE_USIZE),
+         REQ("total_zmq_workers_skipped", SHAPE_USIZE), REQ("total_workers", SHAPE_USIZE), ANY_ARRAY("successful", 0),
+         ANY_ARRAY("failed", 0));
+SHAPE_OF(WORKER_LOAD, "WorkerLoad", REQ("worker", SHAPE_STR), REQ("load", SHAPE_I64), OPT("details", SHAPE_JSON));
+SHAPE_OF(LOADS, "Loads", REQ_OF("workers", SHAPE_ARRAY, &WORKER_LOAD));
+SHAPE_OF(PROFILED, "ProfileResult", REQ("status", SHAPE_STR), REQ("message", SHAPE_STR), REQ("workers_profiled", SHAPE_USIZE),
+         REQ("total_workers", SHAPE_USIZE), ANY_ARRAY("successful", 0), ANY_ARRAY("failed", 0));
+
 static const struct openapi_parameter WORKER_FILTERS[] = {
     { "model", "only workers that serve this model: its id or an alias, and those that serve any", NULL },
     { "worker_type", "only workers of this type", TYPES },
@@ -101,6 +113,7 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_GET,   "/get_model_info",       "getModelInfo",      "What a worker says of its model",                    NULL,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
     { HTTP_GET,   "/v1/models",            "listModels",        "The models of all workers",                          NULL,                  false,    "200",     &MODEL_LIST,  "",         NULL },
     { HTTP_GET,   "/openapi.json",         "openapi",           "This document",                                      NULL,                  false,    "200",     &DOCUMENT,    "",         NULL },
+    { HTTP_GET,   "/engine_metrics",       "engineMetrics",     "The engines' own metrics on one page",               NULL,                  false,    "200",     NULL,         "500",      NULL },
 
     { HTTP_POST,  "/v1/chat/completions",  "chatCompletions",   "Chat; streamed when asked for",                      &CHAT,                  false,    "200",     &ANY_OBJECT,  "",         NULL },
     { HTTP_POST,  "/v1/completions",       "completions",       "Text completion; streamed when asked for",           &COMPLETION,            false,    "200",     &ANY_OBJECT,  "",         NULL },
@@ -115,7 +128,13 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_POST,  "/workers",              "addWorker",         "Add a worker; it is registered in the background",   &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "409 503",  NULL },
     { HTTP_GET,   "/workers",              "listWorkers",       "All registered workers",                             NULL,                  false,    "200",     &WORKER_LIST, "",         WORKER_FILTERS },
     { HTTP_GET,   "/workers/{worker_id}",  "getWorker",         "One worker and its running job",                     NULL,                  false,    "200",     &WORKER_INFO, "404 503",  NULL },
+    { HTTP_PUT,   "/workers/{worker_id}",  "replaceWorker",     "Describe a worker anew; it is detected again",       &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "404 409 503", NULL },
+    { HTTP_PATCH, "/workers/{worker_id}",  "updateWorker",      "Change what is given of a worker",                   &WORKER_PATCH_SHAPE,    false,    "202",     &ACCEPTED,    "404 409 503", NULL },
     { HTTP_DELETE, "/workers/{worker_id}", "removeWorker",      "Drain a worker and remove it",                       NULL,                  false,    "202",     &ACCEPTED,    "404 503",  NULL },
+    { HTTP_POST,  "/flush_cache",          "flushCache",        "Every engine forgets its prefix cache",              NULL,                  false,    "200 206", &FLUSHED,     "",         NULL },
+    { HTTP_GET,   "/get_loads",            "getLoads",          "How busy the engines say they are",                  NULL,                  false,    "200",     &LOADS,       "",         NULL },
+    { HTTP_POST,  "/start_profile",        "startProfile",      "Profile all workers, or one",                        &ADMIN_START_PROFILE_SHAPE, true, "200 206 404", &PROFILED, "",      NULL },
+    { HTTP_POST,  "/stop_profile",         "stopProfile",       "End the profiles",                                   &ADMIN_STOP_PROFILE_SHAPE, true, "200 206 404", &PROFILED, "",       NULL },
 };
 /* clang-format on */
 const size_t OPENAPI_OPERATIONS_N = ARRAY_LEN(OPENAPI_OPERATIONS);

@@ -10,6 +10,21 @@ void gateway_alive(struct exchange *ex, void *context)
     exchange_reply(ex, 200, TYPE_TEXT, STR("OK"));
 }
 
+/* One ready worker, whatever it serves; with prefill and decode apart one of each, and an encoder where there are some (spec operations 13). */
+static bool has_enough(struct gateway *g, struct loop *loop, struct registry_counts counts)
+{
+    const struct launch_config *c = g->config;
+    const struct worker_table *t;
+    bool ready[WORKER_ENCODE + 1] = { false };
+
+    if (c->enable_igw || !(c->pd_disaggregation || c->epd_disaggregation))
+        return counts.ready > 0;
+    t = registry_table(g->registry, loop);
+    for (size_t i = 0; i < t->n; i++)
+        ready[t->workers[i]->spec.type] |= worker_is_ready(t->workers[i]);
+    return ready[WORKER_PREFILL] && ready[WORKER_DECODE] && (!c->epd_disaggregation || ready[WORKER_ENCODE]);
+}
+
 void gateway_readiness(struct exchange *ex, void *context)
 {
     struct gateway *g = context;
@@ -21,7 +36,7 @@ void gateway_readiness(struct exchange *ex, void *context)
         exchange_reply(ex, 503, TYPE_JSON, STR("{\"status\":\"not ready\",\"reason\":\"draining\"}"));
         return;
     }
-    if (counts.ready == 0) {
+    if (!has_enough(g, ex->loop, counts)) {
         exchange_reply(ex, 503, TYPE_JSON, STR("{\"status\":\"not ready\",\"reason\":\"insufficient healthy workers\"}"));
         return;
     }

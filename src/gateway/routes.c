@@ -12,6 +12,7 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_GET,    "/get_model_info",       ROUTE_PUBLIC, ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    inference_info,        CONTEXT_INFERENCE, NULL },
     { HTTP_GET,    "/v1/models",            ROUTE_PUBLIC, ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    inference_models,      CONTEXT_INFERENCE, NULL },
     { HTTP_GET,    "/openapi.json",         ROUTE_PUBLIC, ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    gateway_openapi,       CONTEXT_GATEWAY,   NULL },
+    { HTTP_GET,    "/engine_metrics",       ROUTE_PUBLIC, ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_engine_metrics,  CONTEXT_ADMIN,     NULL },
 
     { HTTP_POST,   "/v1/chat/completions",  ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_chat,        CONTEXT_INFERENCE, "chat" },
     { HTTP_POST,   "/v1/completions",       ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_completions, CONTEXT_INFERENCE, "completions" },
@@ -26,7 +27,13 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_POST,   "/workers",              ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_add_worker,      CONTEXT_ADMIN,     NULL },
     { HTTP_GET,    "/workers",              ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_WORKERS,   admin_list_workers,    CONTEXT_ADMIN,     NULL },
     { HTTP_GET,    "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_WORKERS,   admin_get_worker,      CONTEXT_ADMIN,     NULL },
+    { HTTP_PUT,    "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_replace_worker,  CONTEXT_ADMIN,     NULL },
+    { HTTP_PATCH,  "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_update_worker,   CONTEXT_ADMIN,     NULL },
     { HTTP_DELETE, "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_WORKERS,   admin_remove_worker,   CONTEXT_ADMIN,     NULL },
+    { HTTP_POST,   "/flush_cache",          ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_flush_cache,     CONTEXT_ADMIN,     NULL },
+    { HTTP_GET,    "/get_loads",            ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_get_loads,       CONTEXT_ADMIN,     NULL },
+    { HTTP_POST,   "/start_profile",        ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    admin_start_profile,   CONTEXT_ADMIN,     NULL },
+    { HTTP_POST,   "/stop_profile",         ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    admin_stop_profile,    CONTEXT_ADMIN,     NULL },
 };
 const size_t GATEWAY_ROUTES_N = ARRAY_LEN(GATEWAY_ROUTES);
 

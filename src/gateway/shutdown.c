@@ -51,6 +51,8 @@ int gateway_watch_signals(struct gateway *g, struct err *err)
     static const int SIGNALS[] = { SIGTERM, SIGINT };
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ,
+           SIG_IGN); /* a limit on the length of files (ulimit -f) is an error code of the state file's write, not the end */
     for (unsigned i = 0; i < ARRAY_LEN(SIGNALS); i++) {
         int r = uv_signal_init(&g->control->uv, &g->signals[i]);
 
@@ -144,8 +146,10 @@ void gateway_thread_on_close(struct loop *loop, struct message *m)
 void gateway_close_control(struct gateway *g)
 {
     auth_stop(g->auth);
+    load_monitor_stop(g->load_monitor);
     if (g->registry)
         registry_stop(g->registry);
+    gateway_state_stop(g->state);
     if (g->metrics_server)
         http_server_close(g->metrics_server);
     http_server_free(STEAL(g->metrics_server));
@@ -156,6 +160,7 @@ void gateway_close_control(struct gateway *g)
     timer_stop(&g->grace);
     timer_stop(&g->settle);
     timer_stop(&g->reclaim);
+    gateway_unwatch_tls(g);
     timer_stop(&g->flush_log);
     for (unsigned i = 0; i < g->watching; i++)
         uv_close((uv_handle_t *)&g->signals[i], NULL);

@@ -142,16 +142,24 @@ static int make_registry(struct gateway *g, struct err *err)
         .startup_check_interval_s = c->worker_startup_check_interval_s,
         .startup_delay_s = c->worker_startup_delay_s,
         .jobs_max = JOBS_MAX,
+        .dp_aware = c->dp_aware,
         .aliases_n = c->model_aliases.n,
     };
     struct str *pairs;
 
-    if (split_aliases(c, &g->arena, &pairs) < 0 || http_client_new(g->control, &(struct http_client_conf){ 0 }, &g->client) < 0)
+    if (split_aliases(c, &g->arena, &pairs) < 0 ||
+        http_client_new(g->control, &(struct http_client_conf){ .tls = g->tls_client }, &g->client) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     conf.aliases = pairs;
+    conf.store = gateway_state_store(g->state);
     if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     registry_subscribe(g->registry, gateway_on_registry, g);
+    if (c->engine_metrics) {
+        g->load_monitor = load_monitor_new(g->control, g->client, g->registry, c->load_monitor_interval_s);
+        if (!g->load_monitor)
+            return err_set(err, ERR_NOMEM, "out of memory");
+    }
     return 0;
 }
 
@@ -193,7 +201,15 @@ static int start_control(struct gateway *g, struct err *err)
         if (r < 0)
             return err_wrap(err, r, "probe listener");
     }
+    if (c->state_dir.n) {
+        r = gateway_state_open(c->state_dir, g->control, &g->state, err);
+        if (r < 0)
+            return r;
+    }
     r = make_registry(g, err);
+    if (r < 0)
+        return r;
+    r = gateway_watch_tls(g, err);
     if (r < 0)
         return r;
     timer_start(g->control, &g->reclaim, RECLAIM_MS, reclaim_snapshots);
@@ -214,7 +230,8 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,
                                        .contexts = t->contexts,
-                                       .max_body_bytes = c->max_payload_size_bytes };
+                                       .max_body_bytes = c->max_payload_size_bytes,
+                                       .tls = g->tls_server };
     int r;
 
     t->gateway = g;
@@ -222,11 +239,12 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     r = loop_new(t->name, CONTROL_INDEX + 1 + index, &t->loop, err);
     if (r < 0)
         return r;
-    if (http_client_new(t->loop, &(struct http_client_conf){ 0 }, &t->client) < 0 ||
+    if (http_client_new(t->loop, &(struct http_client_conf){ .tls = g->tls_client }, &t->client) < 0 ||
         dispatcher_new(t->loop, t->client, g->registry, g->policy, &dispatch, &t->dispatcher) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
-    t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher };
-    t->admin = (struct admin){ .registry = g->registry, .gateway_has_key = c->api_key.n > 0 };
+    fanouts_init(&t->fanouts, t->loop, t->client, g->registry);
+    t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
+    t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     observe_requests_init(&t->observe, t->loop);
     if (auth_thread_init(&t->auth, g->auth, t->loop) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
@@ -282,6 +300,7 @@ static int start_threads(struct gateway *g, struct err *err)
 
 static int add_startup_workers(struct gateway *g, struct err *err)
 {
+    gateway_state_restore(g->state, g->registry);
     for (size_t i = 0; i < g->config->worker_urls.n; i++) {
         int r = registry_add_startup(g->registry, g->config->worker_urls.items[i], STR_NONE, err);
 
@@ -349,6 +368,8 @@ static void take_apart(struct gateway *g)
         loop_free(g->threads[i].loop);
     }
     free(g->threads);
+    gateway_state_free(g->state);
+    load_monitor_free(g->load_monitor);
     registry_free(g->registry);
     policy_free(g->policy);
     router_free(g->router);
@@ -357,6 +378,7 @@ static void take_apart(struct gateway *g)
     auth_free(g->auth);
     loop_free(g->control);
     buf_fini(&g->openapi);
+    gateway_free_tls(g);
     arena_fini(&g->arena);
 }
 
@@ -390,6 +412,8 @@ int gateway_run(const struct launch_config *config, struct err *err)
     raise_file_limit();
     r = make_shared(&g, err);
     if (r == 0)
+        r = gateway_make_tls(&g, err);
+    if (r == 0)
         r = start_control(&g, err);
     if (r == 0)
         r = make_threads(&g, err);
@@ -404,8 +428,9 @@ int gateway_run(const struct launch_config *config, struct err *err)
         give_up(&g);
         return r;
     }
-    log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_UINT("loops", g.threads_n),
-             LF_CSTR("policy", launch_policy_name(config->policy)), LF_UINT("workers", config->worker_urls.n));
+    log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_BOOL("tls", g.tls_server != NULL),
+             LF_UINT("loops", g.threads_n), LF_CSTR("policy", launch_policy_name(config->policy)),
+             LF_UINT("workers", config->worker_urls.n));
     loop_run(g.control);
     for (unsigned i = 0; i < g.threads_n; i++)
         loop_join(g.threads[i].loop);

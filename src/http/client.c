@@ -122,7 +122,7 @@ int http_call_start(struct http_client *client, struct http_call *c)
     c->step = CALL_IDLE;
     c->reused = c->fresh_retry = c->paused = false;
     c->bytes_in = c->sent_us = 0;
-    conn = client_pool_take(client, c->host, c->port);
+    conn = client_pool_take(client, c);
     if (!conn) {
         connect_fresh(c);
         return 0;
@@ -174,11 +174,11 @@ static void on_resolved(struct resolve_request *r, int status, const struct net_
 
 static void connect_to(struct http_call *c, const struct net_address *address)
 {
-    struct http_conn *conn = client_pool_open(c->client, c->host, c->port);
-    int r;
+    struct http_conn *conn;
+    int r = client_pool_open(c->client, c, &conn);
 
-    if (!conn) {
-        fail_later(c, ERR_NOMEM);
+    if (r < 0) {
+        fail_later(c, r);
         return;
     }
     attach(c, conn);

@@ -14,6 +14,8 @@
  *   - 1xx replies are swallowed (at most 16). Replies that break the rules end with ERR_PROTOCOL. Bytes behind a complete reply close the connection.
  *   - Back-pressure: http_call_pause stops reading; on_body may still be called for what the current read already holds.
  *   - Callbacks come in batches: everything that one read held, then on_batch once: the place to flush.
+ *   - With `tls` set the call speaks TLS: the server's certificate is checked against `host`; the connect time covers the handshake. An origin's TLS session is
+ *     resumed as long as it has a connection. A body without a length that ends without close_notify was cut short: ERR_CLOSED.
  * Threads: the owner loop only. Bounds: idle connections per origin and in all; each call at most one connection.
  */
 #pragma once
@@ -22,6 +24,7 @@
 #include "loop/loop.h"
 #include "net/resolve.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 struct http_client;
 struct http_call;
@@ -30,12 +33,13 @@ struct http_client_conf {
     unsigned idle_per_origin_max; /* 0 = 500, as SMG */
     unsigned idle_max;            /* of all origins; 0 = 4096; the oldest goes */
     uint32_t idle_ms;             /* a kept connection's life without use; 0 = 50000 */
+    struct tls_context *tls;      /* borrowed: outlives the client; for calls with `tls`. NULL = they end with ERR_UNSUPPORTED */
 };
 
 int http_client_new(struct loop *l, const struct http_client_conf *conf, struct http_client **ret) _must_check_;
 /* Closes the kept connections. No call may be running. */
 void http_client_free(struct http_client *c);
-/* Closes the kept connections of one origin (a worker that was removed). */
+/* Closes the kept connections to HOST:PORT, plain and TLS (a worker that was removed). */
 void http_client_forget(struct http_client *c, struct str host, uint16_t port);
 
 struct http_call_ops {
@@ -45,7 +49,7 @@ struct http_call_ops {
     void (*on_body)(struct http_call *c, struct str part);
     /* After the callbacks of one read, unless the call ended in it. Optional. */
     void (*on_batch)(struct http_call *c);
-    /* 0 = the whole reply came. Else ERR_RESOLVE, ERR_REFUSED, ERR_UNREACHABLE, ERR_RESET, ERR_CLOSED (cut short), ERR_TIMEOUT, ERR_PROTOCOL, ERR_NOMEM, ERR_IO;
+    /* 0 = the whole reply came. Else ERR_RESOLVE, ERR_REFUSED, ERR_UNREACHABLE, ERR_RESET, ERR_CLOSED (cut short), ERR_TIMEOUT, ERR_PROTOCOL, ERR_TLS_*, ERR_UNSUPPORTED, ERR_NOMEM, ERR_IO;
      * c->step is the step in which it happened. */
     void (*on_end)(struct http_call *c, int status);
 };
@@ -58,6 +62,7 @@ struct http_call {
     void *owner;
     struct str host; /* name or IP literal */
     uint16_t port;
+    bool tls;
     enum http_method method;
     struct str head; /* the request's head as it goes out, with its empty line */
     struct str body; /* may be empty */

@@ -1,6 +1,6 @@
 /* http/client_internal.h -- between client.c (calls) and client_pool.c (connections): not for other rooms
  *
- *   client --map by host and port--> origin --idle, newest first--> connection --(while a call runs)--> call
+ *   client --map by host, port, tls--> origin --idle, newest first--> connection --(while a call runs)--> call
  *      |                                                               ^
  *      +--idle, oldest first: what the bounds and the sweep close------+
  *
@@ -16,8 +16,9 @@
 #define CLIENT_FREE_MAX 256 /* connection objects kept for reuse; each is about 300 bytes */
 
 struct http_origin {
-    struct str key;   /* the bytes below: host, then the port in two bytes */
-    struct list idle; /* http_conn.in_origin, newest first */
+    struct str key;             /* the bytes below: host, the port in two bytes, tls in one */
+    struct list idle;           /* http_conn.in_origin, newest first */
+    struct tls_session session; /* owned */
     unsigned idle_n, conns_n;
     char bytes[];
 };
@@ -57,10 +58,10 @@ struct http_client {
 /* client.c's callbacks for every connection's stream, idle ones included. */
 extern const struct stream_ops http_call_stream_ops;
 
-/* An idle connection to HOST:PORT, no longer idle; NULL when there is none. */
-struct http_conn *client_pool_take(struct http_client *client, struct str host, uint16_t port);
-/* A new one with a stream that is not connected; NULL when memory is out. */
-struct http_conn *client_pool_open(struct http_client *client, struct str host, uint16_t port) _must_check_;
+/* An idle connection for C, no longer idle; NULL when there is none. */
+struct http_conn *client_pool_take(struct http_client *client, const struct http_call *c);
+/* A new one with a stream that is not connected: 0, ERR_NOMEM, or ERR_UNSUPPORTED (TLS without a context). */
+int client_pool_open(struct http_client *client, const struct http_call *c, struct http_conn **ret) _must_check_;
 /* Makes a busy connection idle; at a bound the oldest is closed. */
 void client_pool_keep(struct http_conn *conn);
 /* Closes a connection in any state. The object stays readable until the end of the turn. */

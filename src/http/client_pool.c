@@ -19,32 +19,33 @@ static void sweep(struct timer *t);
 
 /* ---- origins ---- */
 
-#define KEY_MAX (CLIENT_HOST_MAX + 2)
+#define KEY_MAX (CLIENT_HOST_MAX + 3)
 
-static struct str make_key(char out[KEY_MAX], struct str host, uint16_t port)
+static struct str make_key(char out[KEY_MAX], struct str host, uint16_t port, bool tls)
 {
     memcpy(out, host.p, host.n);
     out[host.n] = (char)(port >> 8);
     out[host.n + 1] = (char)port;
-    return (struct str){ out, host.n + 2 };
+    out[host.n + 2] = (char)tls;
+    return (struct str){ out, host.n + 3 };
 }
 
-static struct http_origin *find_origin(struct http_client *client, struct str host, uint16_t port)
+static struct http_origin *find_origin(struct http_client *client, struct str host, uint16_t port, bool tls)
 {
     char bytes[KEY_MAX];
 
     if (host.n > CLIENT_HOST_MAX)
         return NULL;
-    return map_get(&client->origins, make_key(bytes, host, port));
+    return map_get(&client->origins, make_key(bytes, host, port, tls));
 }
 
-static struct http_origin *add_origin(struct http_client *client, struct str host, uint16_t port)
+static struct http_origin *add_origin(struct http_client *client, struct str host, uint16_t port, bool tls)
 {
     struct http_origin *o = calloc(1, sizeof *o + KEY_MAX);
 
     if (!o)
         return NULL;
-    o->key = make_key(o->bytes, host, port);
+    o->key = make_key(o->bytes, host, port, tls);
     list_init(&o->idle);
     if (map_put(&client->origins, o->key, o, NULL) < 0) {
         free(o);
@@ -61,6 +62,7 @@ static void leave_origin(struct http_conn *conn)
     if (--o->conns_n > 0)
         return;
     map_remove(&conn->client->origins, o->key);
+    tls_session_fini(&o->session);
     free(o);
 }
 
@@ -74,9 +76,9 @@ static void leave_idle(struct http_conn *conn)
     conn->client->stats.idle--;
 }
 
-struct http_conn *client_pool_take(struct http_client *client, struct str host, uint16_t port)
+struct http_conn *client_pool_take(struct http_client *client, const struct http_call *c)
 {
-    struct http_origin *o = find_origin(client, host, port);
+    struct http_origin *o = find_origin(client, c->host, c->port, c->tls);
     struct http_conn *conn = o ? list_first(&o->idle, struct http_conn, in_origin) : NULL;
 
     if (conn) {
@@ -117,27 +119,46 @@ static void give_free(struct http_conn *conn)
     client->free_n++;
 }
 
-struct http_conn *client_pool_open(struct http_client *client, struct str host, uint16_t port)
+/* CONN gets a stream of its own, and its origin. What was made is in CONN on failure, too. */
+static int fill(struct http_conn *conn, const struct http_call *c)
 {
-    struct http_conn *conn = take_free(client);
+    struct http_client *client = conn->client;
     struct http_origin *o;
 
-    if (!conn)
-        return NULL;
+    if (c->tls && !client->conf.tls)
+        return ERR_UNSUPPORTED;
     conn->stream = stream_new(client->loop, &http_call_stream_ops, conn);
-    o = conn->stream ? find_origin(client, host, port) : NULL;
-    if (conn->stream && !o)
-        o = add_origin(client, host, port);
-    if (!o) {
-        stream_close(conn->stream);
-        conn->stream = NULL;
-        give_free(conn);
-        return NULL;
-    }
+    if (!conn->stream)
+        return ERR_NOMEM;
+    o = find_origin(client, c->host, c->port, c->tls);
+    if (!o)
+        o = add_origin(client, c->host, c->port, c->tls);
+    if (!o)
+        return ERR_NOMEM;
     conn->origin = o;
     o->conns_n++;
+    return c->tls ? stream_tls_connect(conn->stream, client->conf.tls, c->host, &o->session) : 0;
+}
+
+int client_pool_open(struct http_client *client, const struct http_call *c, struct http_conn **ret)
+{
+    struct http_conn *conn = take_free(client);
+    int r;
+
+    if (!conn)
+        return ERR_NOMEM;
+    r = fill(conn, c);
+    if (r < 0) {
+        stream_close(conn->stream);
+        conn->stream = NULL;
+        if (conn->origin)
+            leave_origin(conn);
+        give_free(conn);
+        return r;
+    }
     client->stats.opened++;
-    return conn;
+    *ret = conn;
+    return 0;
 }
 
 void client_pool_keep(struct http_conn *conn)
@@ -255,13 +276,17 @@ void http_client_free(struct http_client *client)
     free(client);
 }
 
-void http_client_forget(struct http_client *client, struct str host, uint16_t port)
+static void forget(struct http_client *client, struct http_origin *o)
 {
-    struct http_origin *o = find_origin(client, host, port);
-
     /* The origin goes with its last connection. */
     for (unsigned n = o ? o->idle_n : 0; n > 0; n--)
         client_pool_close(list_first(&o->idle, struct http_conn, in_origin));
+}
+
+void http_client_forget(struct http_client *client, struct str host, uint16_t port)
+{
+    forget(client, find_origin(client, host, port, /* tls= */ false));
+    forget(client, find_origin(client, host, port, /* tls= */ true));
 }
 
 void http_client_stats(const struct http_client *client, struct http_client_stats *ret)

@@ -265,6 +265,9 @@ static void end_reply(struct exchange *ex)
         buf_puts(cork_open(c, 8), "0\r\n\r\n");
         ex->bytes_out += 5;
     }
+    /* The client has its reply before log and metrics have theirs; with its next request at hand, several replies go in one write. */
+    if (ex->server->corked == c && conn_waiting(c).n == 0)
+        cork_flush(ex->server);
     exchange_finish(ex, EX_FINISHED, OWNER_KNOWS);
     conn_exchange_over(c, ex->close_after ? CONN_END : CONN_KEEP);
 }

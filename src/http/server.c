@@ -27,6 +27,12 @@ static void on_idle_later(struct deferred *d);
 
 static const struct listener_ops LISTENER_OPS = { .on_accept = on_accept, .on_drained = on_drained };
 
+/* For a client that took the TLS port for a plain one. */
+static const struct str PLAIN_TO_TLS =
+    STR_INIT("HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 143\r\nconnection: close\r\n\r\n"
+             "{\"error\":{\"message\":\"This port speaks HTTPS: use an https:// "
+             "URL\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"plain_http_on_tls_port\"}}");
+
 static void on_flush(struct deferred *d)
 {
     cork_flush(CONTAINER_OF(d, struct http_server, flush_later));
@@ -91,6 +97,11 @@ static void on_accept(struct listener *l, struct stream *stream)
 
     s->stats.accepted++;
     if (s->stats.connections >= s->conf.max_connections) {
+        s->stats.refused_connections++;
+        stream_close(stream);
+        return;
+    }
+    if (s->conf.tls && stream_tls_accept(stream, s->conf.tls, PLAIN_TO_TLS) < 0) {
         s->stats.refused_connections++;
         stream_close(stream);
         return;

@@ -14,6 +14,7 @@
 
 #include "http/exchange.h"
 #include "net/listener.h"
+#include "net/tls.h"
 
 #define SERVER_AHEAD_BYTES (64 * 1024)
 
@@ -42,6 +43,7 @@ struct http_server_conf {
     uint32_t body_ms;         /* without progress of a request body; 0 = 60000 */
     uint32_t idle_ms;         /* between requests; 0 = 75000 */
     uint32_t send_ms;         /* a client that takes nothing of a pending reply; 0 = 300000 */
+    struct tls_context *tls;  /* borrowed: outlives the server; NULL = plain HTTP */
 };
 
 /* connections is a gauge, the others count. exchanges = finished + failed + aborted + running. malformed: refused before or while they were understood (400,

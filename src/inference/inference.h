@@ -11,10 +11,12 @@
 
 #include "api/request.h"
 #include "dispatch/dispatch.h"
+#include "worker/fanout.h"
 
 struct inference {
     struct loop *loop;
     struct dispatcher *dispatcher; /* borrowed */
+    struct fanouts *fanouts;       /* borrowed; of this loop */
 };
 
 /* Handlers; CONTEXT is struct inference. One endpoint family per file. */

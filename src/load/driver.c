@@ -133,7 +133,7 @@ int driver_init(struct driver *d, const struct driver_conf *conf, struct err *er
     d->requests = c->requests ? share_of(c->requests, d->index, d->of) : NEVER;
     if (make_slots(d) < 0)
         return err_set(err, ERR_NOMEM, "%u requests in flight: %s", c->concurrency, err_text(ERR_NOMEM));
-    client = (struct http_client_conf){ .idle_per_origin_max = d->slots_n, .idle_max = d->slots_n };
+    client = (struct http_client_conf){ .idle_per_origin_max = d->slots_n, .idle_max = d->slots_n, .tls = c->tls };
     r = loop_new("bench", c->loop_index + 1 + d->index, &d->loop, err);
     if (r < 0)
         return r;
@@ -326,6 +326,7 @@ static void start(struct driver *d, struct load_slot *s, uint64_t due_us)
         .owner = s,
         .host = c->host,
         .port = c->port,
+        .tls = c->tls != NULL,
         .method = c->endpoint == LOAD_GET ? HTTP_GET : HTTP_POST,
         .head = r->prefixes[r->prefixes_n > 1 ? random_below(&d->random, r->prefixes_n) : 0],
         .body = { s->tail, r->tail.n },

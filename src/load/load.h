@@ -27,6 +27,8 @@
 #include "base/histogram.h"
 #include "base/str.h"
 
+struct tls_context;
+
 #define LOAD_THREADS_MAX     64
 #define LOAD_CONCURRENCY_MAX 1000000
 #define LOAD_PROMPT_MAX      (16u << 20) /* bytes */
@@ -45,9 +47,10 @@ struct load_conf {
     /* the target */
     struct str host; /* name or IP literal, without brackets */
     uint16_t port;
-    struct str authority; /* value of the Host field */
-    struct str path;      /* with its query; empty = the endpoint's usual one */
-    struct str api_key;   /* secret: sent as a bearer token, never printed; empty = none */
+    struct tls_context *tls; /* NULL = plain HTTP */
+    struct str authority;    /* value of the Host field */
+    struct str path;         /* with its query; empty = the endpoint's usual one */
+    struct str api_key;      /* secret: sent as a bearer token, never printed; empty = none */
     const struct load_header *headers;
     size_t headers_n;
 

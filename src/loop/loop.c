@@ -241,6 +241,7 @@ static void free_parts(struct loop *l)
     metrics_shard_free(l->metrics);
     arena_cache_fini(&l->arena_cache);
     loop_spares_fini(&l->streams);
+    loop_spares_fini(&l->tls);
     free(l->read_buffer);
     if (l->epoch)
         snapshot_slot_give(l->epoch);

@@ -75,6 +75,7 @@ struct loop {
 
     struct list deferred;       // deferred.link
     struct loop_spares streams; /* net/stream.c's */
+    struct loop_spares tls;     /* net/tls.c's: a block while records are made */
 
     /* internal to loop/ */
     uv_prepare_t before_poll;

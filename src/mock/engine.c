@@ -32,11 +32,12 @@ const struct mock_conf MOCK_DEFAULTS = {
 
 /* ---- routes ---- */
 
-#define SGLANG (1u << MOCK_SGLANG)
-#define VLLM   (1u << MOCK_VLLM)
-#define TRTLLM (1u << MOCK_TRTLLM)
-#define OPENAI (1u << MOCK_OPENAI)
-#define ALL    (SGLANG | VLLM | TRTLLM | OPENAI)
+#define SGLANG     (1u << MOCK_SGLANG)
+#define VLLM       (1u << MOCK_VLLM)
+#define TRTLLM     (1u << MOCK_TRTLLM)
+#define TOKENSPEED (1u << MOCK_TOKENSPEED)
+#define OLLAMA     (1u << MOCK_OLLAMA)
+#define ALL        (~0u)
 
 /* An engine of one runtime has the rows whose mask names it; the others answer 404, which is how a gateway tells engines apart. */
 static const struct {
@@ -51,17 +52,19 @@ static const struct {
     { ALL, { HTTP_POST, "/v1/embeddings", .body = ROUTE_BODY_BUFFER, .handler = mock_embeddings } },
     { ALL, { HTTP_POST, "/v1/rerank", .body = ROUTE_BODY_BUFFER, .handler = mock_rerank } },
     { ALL, { HTTP_POST, "/v1/classify", .body = ROUTE_BODY_BUFFER, .handler = mock_classify } },
-    { ALL, { HTTP_GET, "/health", .handler = mock_health } },
-    { ALL, { HTTP_GET, "/health_generate", .handler = mock_health } },
+    { ALL & ~OLLAMA, { HTTP_GET, "/health", .handler = mock_health } },
+    { ALL & ~OLLAMA, { HTTP_GET, "/health_generate", .handler = mock_health } },
     { ALL, { HTTP_GET, "/v1/models", .handler = mock_models } },
-    { SGLANG | TRTLLM, { HTTP_GET, "/get_model_info", .handler = mock_model_info } },
-    { SGLANG | TRTLLM, { HTTP_GET, "/model_info", .handler = mock_model_info } },
-    { SGLANG | TRTLLM, { HTTP_GET, "/get_server_info", .handler = mock_server_info } },
-    { SGLANG | TRTLLM, { HTTP_GET, "/server_info", .handler = mock_server_info } },
+    { SGLANG | TRTLLM | TOKENSPEED, { HTTP_GET, "/get_model_info", .handler = mock_model_info } },
+    { SGLANG | TRTLLM | TOKENSPEED, { HTTP_GET, "/model_info", .handler = mock_model_info } },
+    { SGLANG | TRTLLM | TOKENSPEED, { HTTP_GET, "/get_server_info", .handler = mock_server_info } },
+    { SGLANG | TRTLLM | TOKENSPEED, { HTTP_GET, "/server_info", .handler = mock_server_info } },
     { VLLM, { HTTP_GET, "/version", .handler = mock_version } },
-    { SGLANG | TRTLLM, { HTTP_GET, "/v1/loads", .handler = mock_loads } },
-    { SGLANG | TRTLLM | VLLM, { HTTP_GET, "/metrics", .handler = mock_metrics } },
-    { SGLANG | TRTLLM | VLLM, { HTTP_POST, "/flush_cache", .handler = mock_flush_cache } },
+    { SGLANG | TRTLLM | TOKENSPEED, { HTTP_GET, "/v1/loads", .handler = mock_loads } },
+    { SGLANG | TRTLLM | TOKENSPEED | VLLM, { HTTP_GET, "/metrics", .handler = mock_metrics } },
+    { SGLANG | TRTLLM | TOKENSPEED | VLLM, { HTTP_POST, "/flush_cache", .handler = mock_flush_cache } },
+    { SGLANG | VLLM, { HTTP_POST, "/start_profile", .body = ROUTE_BODY_BUFFER, .handler = mock_start_profile } },
+    { SGLANG | VLLM, { HTTP_POST, "/stop_profile", .body = ROUTE_BODY_BUFFER, .handler = mock_stop_profile } },
     { ALL, { HTTP_GET, "/mock/requests", .handler = mock_requests } },
     { ALL, { HTTP_DELETE, "/mock/requests", .handler = mock_requests_clear } },
     { ALL, { HTTP_GET, "/mock/faults", .handler = mock_faults_get } },
@@ -328,6 +331,7 @@ static int make_server(struct mock_engine *e, struct err *err)
     e->contexts[0] = e;
     e->out.max = MOCK_REPLY_MAX;
     conf.router = e->router;
+    conf.tls = e->shared->conf.tls;
     r = http_server_new(e->loop, &conf, &e->server);
     return r < 0 ? err_set(err, r, "%s", err_text(r)) : 0;
 }

@@ -117,6 +117,8 @@ void mock_version(struct exchange *ex, void *context);
 void mock_loads(struct exchange *ex, void *context);
 void mock_metrics(struct exchange *ex, void *context);
 void mock_flush_cache(struct exchange *ex, void *context);
+void mock_start_profile(struct exchange *ex, void *context);
+void mock_stop_profile(struct exchange *ex, void *context);
 void mock_requests(struct exchange *ex, void *context);
 void mock_requests_clear(struct exchange *ex, void *context);
 void mock_faults_get(struct exchange *ex, void *context);

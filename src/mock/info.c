@@ -69,10 +69,9 @@ static void begin(struct mock_engine *e, struct json_writer *w)
 void mock_models(struct exchange *ex, void *context)
 {
     static const struct str owners[] = {
-        [MOCK_SGLANG] = STR_INIT("sglang"),
-        [MOCK_VLLM] = STR_INIT("vllm"),
-        [MOCK_TRTLLM] = STR_INIT("trtllm"),
-        [MOCK_OPENAI] = STR_INIT("openai"),
+        [MOCK_SGLANG] = STR_INIT("sglang"),     [MOCK_VLLM] = STR_INIT("vllm"),      [MOCK_TRTLLM] = STR_INIT("trtllm"),
+        [MOCK_OPENAI] = STR_INIT("openai"),     [MOCK_MLX] = STR_INIT("mlx"),        [MOCK_TOKENSPEED] = STR_INIT("tokenspeed"),
+        [MOCK_LLAMACPP] = STR_INIT("llamacpp"), [MOCK_OLLAMA] = STR_INIT("library"),
     };
     struct mock_engine *e = context;
     struct json_writer w;
@@ -312,6 +311,18 @@ void mock_flush_cache(struct exchange *ex, void *context)
         model_flush_cache(&e->model);
     }
     exchange_reply(ex, 200, TYPE_TEXT, STR("Cache flushed.\n"));
+}
+
+void mock_start_profile(struct exchange *ex, void *context)
+{
+    (void)context;
+    exchange_reply(ex, 200, TYPE_TEXT, STR("Start profiling.\n"));
+}
+
+void mock_stop_profile(struct exchange *ex, void *context)
+{
+    (void)context;
+    exchange_reply(ex, 200, TYPE_TEXT, STR("Stop profiling. This will take some time.\n"));
 }
 
 /* ---- the mock's own ---- */

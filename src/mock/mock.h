@@ -16,8 +16,11 @@
 #include "loop/loop.h"
 #include "mock/faults.h"
 
+struct tls_context;
+
 enum mock_mode { MOCK_CANNED, MOCK_REALISTIC };
-enum mock_runtime { MOCK_SGLANG, MOCK_VLLM, MOCK_TRTLLM, MOCK_OPENAI };
+/* The last two are servers that a gateway does not know by name: llama.cpp, and Ollama, which has no health endpoint. */
+enum mock_runtime { MOCK_SGLANG, MOCK_VLLM, MOCK_TRTLLM, MOCK_OPENAI, MOCK_MLX, MOCK_TOKENSPEED, MOCK_LLAMACPP, MOCK_OLLAMA };
 
 struct mock_conf {
     struct str model; /* borrowed during mock_engine_new */
@@ -44,6 +47,8 @@ struct mock_conf {
     uint64_t kv_tokens;
     uint32_t block_size;
     bool prefix_cache;
+
+    struct tls_context *tls; /* borrowed: outlives the engine; NULL = plain HTTP */
 
     struct mock_faults faults; /* at the start; POST /mock/faults changes them */
 };

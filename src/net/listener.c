@@ -74,7 +74,8 @@ static void set_inherited_options(int fd)
     (void)set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 10);
 }
 
-static int open_socket(const struct net_address *address, enum listener_share share, int *ret_fd, struct err *err)
+/* Bound, not listening. */
+static int bind_socket(const struct net_address *address, enum listener_share share, int *ret_fd, struct err *err)
 {
     int fd = socket(address->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
 
@@ -83,7 +84,7 @@ static int open_socket(const struct net_address *address, enum listener_share sh
     /* SO_REUSEADDR lets us bind beside connections in TIME_WAIT; beside a socket that listens Linux refuses it all the same. */
     if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0 ||
         (share == LISTENER_SHARED && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0) ||
-        bind(fd, (const struct sockaddr *)&address->ss, net_address_len(address)) < 0 || listen(fd, LISTENER_BACKLOG) < 0) {
+        bind(fd, (const struct sockaddr *)&address->ss, net_address_len(address)) < 0) {
         error = errno;
         close(fd);
         return bind_failed(address, error, err);
@@ -92,9 +93,25 @@ static int open_socket(const struct net_address *address, enum listener_share sh
     return 0;
 }
 
+static int open_socket(const struct net_address *address, enum listener_share share, int *ret_fd, struct err *err)
+{
+    int fd = -1, r = bind_socket(address, share, &fd, err), error;
+
+    if (r < 0)
+        return r;
+    if (listen(fd, LISTENER_BACKLOG) < 0) {
+        error = errno;
+        close(fd);
+        return bind_failed(address, error, err);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* It does not listen: a client that is early must not be accepted and then cut. */
 int net_port_probe(const struct net_address *address, struct err *err)
 {
-    int fd = -1, r = open_socket(address, LISTENER_ALONE, &fd, err);
+    int fd = -1, r = bind_socket(address, LISTENER_ALONE, &fd, err);
 
     if (r < 0)
         return r;

@@ -6,8 +6,9 @@
  *   IDLE        CONNECTING   stream_connect
  *   IDLE        DEAD         stream_connect           failed at once (returned)
  *   CONNECTING  OPEN         on_connected
- *   CONNECTING  DEAD         on_connected, on_deadline
- *   OPEN        DEAD         report_end               any end but a FIN: after one writing may go on
+ *   CONNECTING  OPEN         tls.c: shaken            with TLS: when the handshake is over
+ *   CONNECTING  DEAD         on_connected, on_deadline, stream_report_end
+ *   OPEN        DEAD         stream_report_end        any end but a FIN: after one writing may go on
  *   any         CLOSING      close_handle             stream_close, stream_reset: nothing is called any more
  *   CLOSING     (spare)      on_closed
  *
@@ -119,7 +120,12 @@ static void on_connected(uv_connect_t *req, int status)
 
     loop_enter(s->loop);
     if (s->state != STREAM_CONNECTING)
-        return; /* closed, or its time was up */
+        return;                                                   /* closed, or its time was up */
+    if (status == 0 && s->tls) {                                  /* its time goes on; reading is the layer's until it is done */
+        (void)uv_read_start(uv_stream(s), give_buffer, on_bytes); /* cannot fail on a socket that just connected */
+        tls_connected(s);
+        return;
+    }
     timer_stop(&s->deadline);
     s->state = status < 0 ? STREAM_DEAD : STREAM_OPEN;
     s->ops->on_connect(s, status < 0 ? code_of(status) : 0);
@@ -129,22 +135,30 @@ static void on_deadline(struct timer *t)
 {
     struct stream *s = CONTAINER_OF(t, struct stream, deadline);
 
-    s->state = STREAM_DEAD;
-    s->ops->on_connect(s, ERR_TIMEOUT);
+    stream_report_end(s, ERR_TIMEOUT);
 }
 
 /* ---- the end, as seen by the owner ---- */
 
-static void report_end(struct stream *s, int status)
+void stream_report_end(struct stream *s, int status)
 {
+    bool connecting = s->state == STREAM_CONNECTING;
+
     if (s->end_reported)
         return;
     s->end_reported = true;
     s->reading = false;
     loop_defer_cancel(s->loop, &s->report);
+    if (s->tls) {
+        stream_raw_stop(s);
+        if (status < 0)
+            tls_over(s); /* behind a close_notify writing goes on */
+    }
     if (status < 0)
         s->state = STREAM_DEAD;
-    if (s->ops->on_end)
+    if (connecting)
+        s->ops->on_connect(s, status);
+    else if (s->ops->on_end)
         s->ops->on_end(s, status);
 }
 
@@ -159,18 +173,18 @@ static void on_report(struct deferred *d)
 {
     struct stream *s = CONTAINER_OF(d, struct stream, report);
 
-    (void)uv_read_stop(uv_stream(s)); /* always 0 */
-    report_end(s, s->report_status);
+    stream_raw_stop(s);
+    stream_report_end(s, s->report_status);
 }
 
-static void give_back_budget(struct stream *s, size_t bytes)
+void stream_give_budget(struct stream *s, size_t bytes)
 {
     if (bytes)
         budget_give(bytes);
     s->budgeted -= bytes;
 }
 
-static enum stream_write write_failed(struct stream *s, int code)
+enum stream_write stream_write_failed(struct stream *s, int code)
 {
     if (s->write_error == 0)
         s->write_error = code;
@@ -191,6 +205,13 @@ void stream_read_start(struct stream *s)
     r = uv_read_start(uv_stream(s), give_buffer, on_bytes);
     if (r < 0)
         report_later(s, code_of(r));
+    if (s->tls)
+        tls_read_started(s);
+}
+
+void stream_raw_stop(struct stream *s)
+{
+    (void)uv_read_stop(uv_stream(s)); /* always 0 */
 }
 
 void stream_read_stop(struct stream *s)
@@ -198,7 +219,7 @@ void stream_read_stop(struct stream *s)
     if (!s->reading)
         return;
     s->reading = false;
-    (void)uv_read_stop(uv_stream(s)); /* always 0 */
+    stream_raw_stop(s);
     if (s->write_error)
         report_later(s, s->write_error); /* the reading side will not come to it */
 }
@@ -216,6 +237,13 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
     }
     s->read_turn = l->turn_number;
     *ret = uv_buf_init(l->read_buffer, LOOP_READ_BYTES);
+    if (_unlikely_(s->tls != NULL))
+        *ret = uv_buf_init(l->read_buffer + TLS_PLAIN_BYTES, LOOP_READ_BYTES - TLS_PLAIN_BYTES);
+}
+
+static int end_of_socket(struct stream *s, int status)
+{
+    return s->tls ? tls_end_of_socket(s, status) : status;
 }
 
 static int pending_socket_error(struct stream *s)
@@ -234,33 +262,37 @@ static void on_bytes(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 
     if (_likely_(n > 0)) {
         s->bytes_in += (uint64_t)n;
-        s->ops->on_read(s, buf->base, (size_t)n);
+        if (_unlikely_(s->tls != NULL))
+            tls_received(s, buf->base, (size_t)n);
+        else
+            s->ops->on_read(s, buf->base, (size_t)n);
         return;
     }
     if (n == 0 || n == UV_ENOBUFS)
         return; /* nothing there after all, or this turn's share was taken */
     if (s->write_error)
-        report_end(s, s->write_error);
+        stream_report_end(s, s->write_error);
     else if (n == UV_EOF)
-        report_end(s, pending_socket_error(s));
+        stream_report_end(s, end_of_socket(s, pending_socket_error(s)));
     else
-        report_end(s, code_of((int)n));
+        stream_report_end(s, end_of_socket(s, code_of((int)n)));
 }
 
 /* ---- writing ---- */
 
 bool stream_has_pending(const struct stream *s)
 {
-    return s->write_pending;
+    return s->tls ? tls_has_pending(s) : s->write_pending;
 }
 
 size_t stream_pending_bytes(const struct stream *s)
 {
-    return s->write_pending ? uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp) + s->pending.n : 0;
+    size_t records = s->write_pending ? uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp) + s->pending.n : 0;
+
+    return records + (s->tls ? tls_pending_bytes(s) : 0);
 }
 
-/* Drops the first DONE bytes of V[0..*N); empty buffers at the front go too. Returns the bytes that are left. */
-static size_t skip_written(uv_buf_t *v, unsigned *n, size_t done)
+size_t stream_skip(uv_buf_t *v, unsigned *n, size_t done)
 {
     unsigned from = 0;
     size_t left = 0;
@@ -284,7 +316,7 @@ static enum stream_write hand_to_libuv(struct stream *s, const uv_buf_t *v, unsi
     int r = uv_write(&s->write, uv_stream(s), v, n, on_written);
 
     if (r < 0)
-        return write_failed(s, code_of(r));
+        return stream_write_failed(s, code_of(r));
     s->write_pending = true;
     s->in_flight = bytes;
     return STREAM_PENDING;
@@ -298,8 +330,7 @@ static enum stream_write send_copies(struct stream *s)
     return hand_to_libuv(s, &v, 1, s->sending.n);
 }
 
-/* Copies BYTES bytes of V behind what is in TO, against the bound and the budget. */
-static int copy_to(struct stream *s, struct buf *to, const uv_buf_t *v, unsigned n, size_t bytes)
+int stream_copy(struct stream *s, struct buf *to, const uv_buf_t *v, unsigned n, size_t bytes)
 {
     if (bytes > STREAM_PENDING_MAX || s->sending.n + s->pending.n > STREAM_PENDING_MAX - bytes || !budget_take(bytes))
         return ERR_LIMIT;
@@ -314,13 +345,13 @@ static enum stream_write keep_leftover(struct stream *s, const uv_buf_t *v, unsi
     int r;
 
     if (s->write_pending) {
-        r = copy_to(s, &s->pending, v, n, bytes);
-        return r < 0 ? write_failed(s, r) : STREAM_PENDING;
+        r = stream_copy(s, &s->pending, v, n, bytes);
+        return r < 0 ? stream_write_failed(s, r) : STREAM_PENDING;
     }
     if (leftover == STREAM_BORROW)
         return hand_to_libuv(s, v, n, bytes);
-    r = copy_to(s, &s->sending, v, n, bytes);
-    return r < 0 ? write_failed(s, r) : send_copies(s);
+    r = stream_copy(s, &s->sending, v, n, bytes);
+    return r < 0 ? stream_write_failed(s, r) : send_copies(s);
 }
 
 /* Bytes that the kernel took, or -errno. Nothing of ours is queued in libuv (write_pending says so), so nothing is overtaken. */
@@ -335,14 +366,13 @@ static long send_now(struct stream *s, uv_buf_t *v, unsigned n)
     return r < 0 ? -errno : r;
 }
 
-enum stream_write stream_write(struct stream *s, const struct str *parts, unsigned n, enum stream_leftover leftover)
+enum stream_write stream_raw_write(struct stream *s, const struct str *parts, unsigned n, enum stream_leftover leftover)
 {
     uv_buf_t v[STREAM_VEC_MAX];
     size_t bytes = 0;
     long r = 0;
 
-    assert(n >= 1 && n <= STREAM_VEC_MAX);
-    if (s->state != STREAM_OPEN || s->write_error || s->shut)
+    if (s->write_error)
         return STREAM_FAILED;
     for (unsigned i = 0; i < n; i++) {
         v[i].base = (char *)parts[i].p; /* libuv's type serves reading, too; it does not write there */
@@ -358,10 +388,20 @@ enum stream_write stream_write(struct stream *s, const struct str *parts, unsign
         if (_likely_(r > 0 && (size_t)r == bytes))
             return STREAM_SENT;
         if (r < 0 && r != UV_EAGAIN)
-            return write_failed(s, code_of((int)r));
+            return stream_write_failed(s, code_of((int)r));
     }
-    bytes = skip_written(v, &n, r > 0 ? (size_t)r : 0);
+    bytes = stream_skip(v, &n, r > 0 ? (size_t)r : 0);
     return keep_leftover(s, v, n, bytes, leftover);
+}
+
+enum stream_write stream_write(struct stream *s, const struct str *parts, unsigned n, enum stream_leftover leftover)
+{
+    assert(n >= 1 && n <= STREAM_VEC_MAX);
+    if (_unlikely_(s->tls != NULL))
+        return tls_write(s, parts, n, leftover);
+    if (s->state != STREAM_OPEN || s->shut)
+        return STREAM_FAILED;
+    return stream_raw_write(s, parts, n, leftover);
 }
 
 static void send_fin(struct stream *s)
@@ -375,6 +415,11 @@ static void drained(struct stream *s)
     if (s->sending.cap + s->pending.cap > KEEP_BYTES) {
         buf_fini(&s->sending);
         buf_fini(&s->pending);
+    }
+    if (s->tls && !tls_drained(s)) {
+        if (s->shut && !s->write_pending)
+            send_fin(s);
+        return;
     }
     if (s->shut)
         send_fin(s);
@@ -401,12 +446,12 @@ static void on_written(uv_write_t *req, int status)
     if (s->state == STREAM_DEAD)
         return; /* on_end has told the owner */
     if (status < 0) {
-        (void)write_failed(s, code_of(status)); /* always STREAM_FAILED */
+        (void)stream_write_failed(s, code_of(status)); /* always STREAM_FAILED */
         pending_write_failed(s);
         return;
     }
     s->bytes_out += s->in_flight;
-    give_back_budget(s, s->sending.n); /* 0 when the write was of borrowed memory */
+    stream_give_budget(s, s->sending.n); /* 0 when the write was of borrowed memory */
     buf_clear(&s->sending);
     if (s->pending.n) {
         done = s->sending;
@@ -424,6 +469,8 @@ void stream_shutdown(struct stream *s)
     if (s->state != STREAM_OPEN || s->shut)
         return;
     s->shut = true;
+    if (s->tls && !tls_shutdown(s))
+        return;
     if (!s->write_pending)
         send_fin(s);
 }
@@ -437,13 +484,18 @@ static void close_handle(struct stream *s)
     loop_defer_cancel(s->loop, &s->report);
     s->state = STREAM_CLOSING;
     s->reading = s->write_pending = false;
+    if (s->tls)
+        tls_over(s);
     uv_close((uv_handle_t *)&s->tcp, on_closed);
 }
 
 void stream_close(struct stream *s)
 {
-    if (s && s->state != STREAM_CLOSING)
-        close_handle(s);
+    if (!s || s->state == STREAM_CLOSING)
+        return;
+    if (s->tls && s->state == STREAM_OPEN)
+        tls_goodbye(s);
+    close_handle(s);
 }
 
 void stream_reset(struct stream *s)
@@ -460,9 +512,11 @@ static void on_closed(uv_handle_t *handle)
 {
     struct stream *s = (struct stream *)handle;
 
-    give_back_budget(s, s->budgeted);
+    stream_give_budget(s, s->budgeted);
     buf_fini(&s->sending);
     buf_fini(&s->pending);
+    if (s->tls)
+        tls_free(s);
     loop_spare_put(&s->loop->streams, s);
 }
 

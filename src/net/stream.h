@@ -1,4 +1,4 @@
-/* net/stream.h -- a byte stream over TCP (later: TLS behind the same functions), for one owner on one loop
+/* net/stream.h -- a byte stream over TCP, or TLS over TCP behind the same functions (tls.h), for one owner on one loop
  *
  *   stream_connect / listener accept --> OPEN --read callbacks--> ... --stream_close--> freed at the end of the turn
  *
@@ -23,13 +23,13 @@
 struct stream;
 
 struct stream_ops {
-    /* stream_connect only: STATUS 0 = open, else ERR_REFUSED, ERR_TIMEOUT, ERR_UNREACHABLE, ERR_RESET, ERR_IO (then the stream is dead; close it). */
+    /* stream_connect only: STATUS 0 = open, else ERR_REFUSED, ERR_TIMEOUT, ERR_UNREACHABLE, ERR_RESET, ERR_IO, ERR_TLS_* (then the stream is dead; close it). */
     void (*on_connect)(struct stream *s, int status);
     /* N >= 1 bytes at DATA, writable scratch, good until return. */
     void (*on_read)(struct stream *s, char *data, size_t n);
     /* The pending write went out; the owner may write again. After on_end(0) also when it failed: then the next write does, too. */
     void (*on_drain)(struct stream *s);
-    /* The peer's end: 0 = FIN, else ERR_RESET, ERR_TIMEOUT, ERR_IO, and ERR_NOMEM or ERR_LIMIT after a failed write of our own.
+    /* The peer's end: 0 = FIN (TLS: close_notify; a FIN without one is ERR_CLOSED), else ERR_RESET, ERR_TIMEOUT, ERR_IO, and ERR_NOMEM or ERR_LIMIT after a failed write of our own.
      * No on_read after it. Writing may still work after a FIN. */
     void (*on_end)(struct stream *s, int status);
 };
@@ -60,8 +60,9 @@ struct stream {
     int write_error;         /* what the first failed write said; 0 = none did */
     uint64_t read_turn;      /* loop.turn_number of the last read: one callback a turn */
     struct net_address peer; /* as accepted or connected to */
-    struct timer deadline;   /* of the connect */
+    struct timer deadline;   /* of the connect; of an accepted stream's TLS handshake */
     uint64_t bytes_in, bytes_out;
+    struct stream_tls *tls; /* owned; NULL = bytes go as they are */
     struct deferred report; /* failures found inside a call are reported from here */
     int report_status;
 };

@@ -43,7 +43,7 @@ static void put_field(struct out *o, struct str name, struct str value)
     put(o, STR("\r\n"));
 }
 
-#define FIXED_BYTES 256 /* request line's and our own fields' names, separators and numbers; the asserts below hold us to it */
+#define FIXED_BYTES 320 /* request line's and our own fields' names, separators and numbers; the asserts below hold us to it */
 
 static size_t head_bytes(const struct upstream_target *to, const struct upstream_request *r)
 {
@@ -69,6 +69,33 @@ static void put_authorization(struct out *o, const struct upstream_target *to, c
             put_field(o, STR("authorization"), r->client->v[i].value);
 }
 
+static bool is_named(const struct http_field *f, struct str name)
+{
+    return f->id == HF_UNKNOWN && str_eq_nocase(f->name, name);
+}
+
+/* Anthropic's own way to say who asks, and which of its versions. */
+static void put_anthropic(struct out *o, const struct upstream_target *to, const struct upstream_request *r)
+{
+    bool versioned = false;
+
+    if (to->api_key.n)
+        put_field(o, STR("x-api-key"), to->api_key);
+    else
+        put_authorization(o, to, r);
+    for (unsigned i = 0; i < r->client->n; i++) {
+        const struct http_field *f = &r->client->v[i];
+        bool version = is_named(f, STR("anthropic-version"));
+
+        if ((version && !versioned) || is_named(f, STR("anthropic-beta")) ||
+            (f->id == HF_X_API_KEY && r->forward_authorization && !to->api_key.n))
+            put_field(o, f->name, f->value);
+        versioned |= version;
+    }
+    if (!versioned)
+        put_field(o, STR("anthropic-version"), STR("2023-06-01"));
+}
+
 struct str upstream_http_head(struct arena *arena, const struct upstream_target *to, const struct upstream_request *r)
 {
     size_t room = head_bytes(to, r);
@@ -90,7 +117,10 @@ struct str upstream_http_head(struct arena *arena, const struct upstream_target 
         put(&o, STR("content-type: application/json\r\n"));
         put_field(&o, STR("content-length"), (struct str){ number, (size_t)n });
     }
-    put_authorization(&o, to, r);
+    if (to->anthropic && str_has_prefix(r->path, STR("/v1/messages")))
+        put_anthropic(&o, to, r);
+    else
+        put_authorization(&o, to, r);
     if (r->request_id.n)
         put_field(&o, STR("x-request-id"), r->request_id);
     for (unsigned i = 0; i < r->client->n; i++)

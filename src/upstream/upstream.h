@@ -17,6 +17,7 @@ struct upstream_target {
     struct str authority; /* "host:port", for the Host field */
     struct str base_path; /* "" or "/prefix" */
     struct str api_key;   /* the worker's own; empty = none */
+    bool anthropic;       /* Anthropic itself: /v1/messages takes the key as x-api-key, beside anthropic-version */
 };
 
 struct upstream_request {
@@ -32,6 +33,8 @@ struct upstream_request {
 /* The head, empty line included, for UPSTREAM_OPENAI_HTTP. Spec data-plane 5.5 with its BETTERs: from the client authorization, x-correlation-id, traceparent, tracestate,
  * x-smg-routing-key and x-request-id-*, all values; from us content-type, content-length, host, accept, x-request-id. {NULL, 0} when the arena failed. */
 struct str upstream_http_head(struct arena *arena, const struct upstream_target *to, const struct upstream_request *request);
+
+/* To Anthropic's /v1/messages also anthropic-version (ours when the client has none) and anthropic-beta, and the client's x-api-key where its authorization would go. */
 
 /* Does a client's field belong to the allow-list (credentials apart)? */
 bool upstream_forwards(const struct http_field *f);

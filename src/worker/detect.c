@@ -37,8 +37,9 @@ enum worker_runtime detect_owner(const struct detect_answer *models)
         struct str owner;
         enum worker_runtime runtime;
     } OWNERS[] = {
-        { STR_INIT("sglang"), RUNTIME_SGLANG }, { STR_INIT("nvidia"), RUNTIME_SGLANG }, { STR_INIT("vllm"), RUNTIME_VLLM },
-        { STR_INIT("trtllm"), RUNTIME_TRTLLM }, { STR_INIT("mlx"), RUNTIME_MLX },
+        { STR_INIT("sglang"), RUNTIME_SGLANG }, { STR_INIT("nvidia"), RUNTIME_SGLANG },
+        { STR_INIT("vllm"), RUNTIME_VLLM },     { STR_INIT("trtllm"), RUNTIME_TRTLLM },
+        { STR_INIT("mlx"), RUNTIME_MLX },       { STR_INIT("tokenspeed"), RUNTIME_TOKENSPEED },
     };
     enum worker_runtime found = RUNTIME_UNSPECIFIED;
     struct json_doc doc;
@@ -54,9 +55,26 @@ enum worker_runtime detect_owner(const struct detect_answer *models)
     return found;
 }
 
-static bool is_ok(const struct detect_answer *a)
+/* Some servers answer 200 to every path, with a page or with an error in JSON: an object without "error" it must be. */
+static struct json description(const struct detect_answer *a, struct arena *arena, struct json_doc *doc)
 {
-    return a->status >= 200 && a->status <= 299;
+    struct json object = parse(a, arena, doc);
+
+    return json_is(object, JSON_OBJECT) && !json_exists(json_get(object, STR("error"))) ? object : JSON_NONE;
+}
+
+static bool describes_itself(const struct detect_answer *a, struct str member)
+{
+    struct arena scratch;
+    struct json_doc doc;
+    struct json object;
+    bool yes;
+
+    arena_init(&scratch, /* cache= */ NULL, /* max_bytes= */ 0);
+    object = description(a, &scratch, &doc);
+    yes = json_exists(member.n ? json_get(object, member) : object);
+    arena_fini(&scratch);
+    return yes;
 }
 
 enum worker_runtime detect_runtime(const struct detect_answers *a)
@@ -65,9 +83,9 @@ enum worker_runtime detect_runtime(const struct detect_answers *a)
 
     if (owner != RUNTIME_UNSPECIFIED)
         return owner;
-    if (is_ok(&a->version))
+    if (describes_itself(&a->version, STR("version")))
         return RUNTIME_VLLM;
-    return is_ok(&a->server_info) ? RUNTIME_SGLANG : RUNTIME_UNSPECIFIED;
+    return describes_itself(&a->server_info, STR_NONE) ? RUNTIME_SGLANG : RUNTIME_UNSPECIFIED;
 }
 
 /* ---- labels ---- */
@@ -217,13 +235,13 @@ static void read_answers(struct labels *l, const struct detect_answers *a, enum 
     struct json_doc doc;
 
     if (runtime != RUNTIME_VLLM) {
-        read_server_info(l, parse(&a->server_info, l->arena, &doc));
-        read_model_info(l, parse(&a->model_info, l->arena, &doc));
+        read_server_info(l, description(&a->server_info, l->arena, &doc));
+        read_model_info(l, description(&a->model_info, l->arena, &doc));
         read_models(l, models);
         return;
     }
     read_models(l, models);
-    take_member(l, parse(&a->version, l->arena, &doc), "version", "version", REPLACE);
+    take_member(l, description(&a->version, l->arena, &doc), "version", "version", REPLACE);
 }
 
 /* ---- the model card ---- */
@@ -257,7 +275,7 @@ static bool has_numeric_keys(struct json object)
     uint64_t number;
 
     while (json_next(&it))
-        if (str_to_u64(json_raw_str(it.key), &number) < 0 || !json_is(it.value, JSON_STRING))
+        if (str_to_u64(json_raw_str(it.key), &number) < 0 || number > UINT32_MAX || !json_is(it.value, JSON_STRING))
             return false;
     return json_count(object) > 0;
 }
@@ -354,7 +372,22 @@ static bool is_among(const struct model_card *cards, size_t n, struct str id)
     return false;
 }
 
-/* What the operator named, or else what the engine serves: its identity first, then further entries of its list (adapters), with the base model's card. */
+/* An entry behind the first: an adapter ("parent" names its base) has the base's card; any other is a model by itself, of which only the list speaks. */
+static struct model_card further_card(const struct model_card *base, struct json entry, struct str id)
+{
+    struct model_card card = { .id = id, .model_type = base->model_type };
+    uint64_t length;
+
+    if (json_is(json_get(entry, STR("parent")), JSON_STRING)) {
+        card = *base;
+        card.id = id;
+    }
+    if (json_to_u64(json_get(entry, STR("max_model_len")), &length) == 0 && length > 0 && length <= UINT32_MAX)
+        card.context_length = (uint32_t)length;
+    return card;
+}
+
+/* What the operator named, or else what the engine serves: its identity first, then further entries of its list. */
 static void set_models(struct worker_spec *s, const struct worker_spec *submitted, const struct labels *l, struct json models)
 {
     struct json_iter it = json_iter(json_get(models, STR("data")));
@@ -375,8 +408,7 @@ static void set_models(struct worker_spec *s, const struct worker_spec *submitte
 
         if (!other.n || is_among(s->models, s->models_n, other) || str_eq(other, label(l, "model_path")))
             continue;
-        s->models[s->models_n] = s->models[0];
-        s->models[s->models_n++].id = other;
+        s->models[s->models_n++] = further_card(&s->models[0], it.value, other);
     }
 }
 
@@ -408,6 +440,28 @@ static void add_aliases(struct model_card *c, const struct str *aliases, size_t 
     }
 }
 
+/* Of the engine, or of the operator's labels; what is no number from 1 to DETECT_DP_MAX is none. */
+static int64_t dp_size_of(const struct labels *l)
+{
+    uint64_t n;
+
+    return str_to_u64(label(l, "dp_size"), &n) == 0 && n > 0 && n <= DETECT_DP_MAX ? (int64_t)n : -1;
+}
+
+int detect_check_dp(const struct worker_spec *s, struct err *err)
+{
+    if (s->mode == WORKER_ZMQ && s->dp_size > 1)
+        return err_set(err, ERR_INVALID,
+                       "ZMQ worker %.*s cannot run data-parallel (dp_size=%lld); DP>1 over ZMQ is not yet supported",
+                       STR_FMT(s->url), (long long)s->dp_size);
+    if (s->mode == WORKER_ZMQ || s->dp_size > 0)
+        return 0;
+    if (s->mode == WORKER_GRPC)
+        return err_set(err, ERR_INVALID, "Failed to get DP info for %.*s: no positive dp_size in discovered metadata",
+                       STR_FMT(s->url));
+    return err_set(err, ERR_INVALID, "Failed to get DP info: No dp_size in response from %.*s", STR_FMT(s->url));
+}
+
 int detect_spec(const struct worker_spec *submitted, const struct detect_answers *a, const struct str *aliases, size_t aliases_n,
                 struct arena *arena, struct worker_spec *ret)
 {
@@ -427,6 +481,7 @@ int detect_spec(const struct worker_spec *submitted, const struct detect_answers
     set_models(&s, submitted, &l, models);
     for (size_t i = 0; i < s.models_n; i++)
         add_aliases(&s.models[i], aliases, aliases_n, arena);
+    s.dp_size = dp_size_of(&l);
     s.kv_connector = take_label(&l, "kv_connector");
     s.kv_role = take_label(&l, "kv_role");
     s.kv_engine_id = take_label(&l, "kv_engine_id");

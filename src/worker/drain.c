@@ -18,7 +18,7 @@ static void on_poll(struct timer *t)
 {
     struct entry *e = CONTAINER_OF(t, struct entry, drain);
     struct registry *r = e->registry;
-    int64_t load = worker_load(e->worker);
+    int64_t load = entry_load(e);
 
     if (load > 0 && loop_now_us(r->loop) < e->drain_until_us) {
         timer_start(r->loop, t, POLL_MS, on_poll);

@@ -15,8 +15,11 @@
  *   OFF        WAITING    health_begin  registered, not disabled (or QUEUED at once)
  *   WAITING    QUEUED     on_due        the interval is over; at most HEALTH_PROBES_MAX probes run, the others stand in line
  *   QUEUED     PROBING    on_turn       GET <health endpoint> with the worker's key
- *   PROBING    WAITING    on_result     2xx is well; the status may change
- *   any        OFF        health_stop   draining, removed, shutdown
+ *   PROBING    WAITING    on_result     2xx is well, and so is no answer in time while replies come in (is_at_work); the status may change
+ *   any        OFF        health_stop   draining, removed, shutdown, checks switched off
+ *   OFF, WAITING QUEUED   health_settings_changed   the operator changed something: probed at once, then at the new interval
+ *
+ * What is asked: the health endpoint, or /v1/models of an engine that has none (found out at registration) and of a provider.
  *
  * The interval is shortened by up to a tenth, at random: workers that were registered in one second are not probed in one second for ever. A failed worker is
  * probed SLOW times more rarely (5 s to 5 min), until a probe goes well.
@@ -134,6 +137,32 @@ void health_stop(struct entry *e)
     h->state = HEALTH_OFF;
 }
 
+struct str health_path(const struct entry *e)
+{
+    return e->health.by_models ? STR("/v1/models") : e->registry->conf.health_endpoint;
+}
+
+void health_settings_changed(struct entry *e)
+{
+    struct health *h = &e->health;
+    enum worker_status status = worker_status(e->worker);
+
+    if (!e->listed || status == WORKER_DRAINING)
+        return;
+    if (e->worker->spec.health.disabled) {
+        health_stop(e);
+        h->counters = (struct health_counters){ 0 };
+        atomic_store_explicit(&e->worker->live->reason, 0, memory_order_relaxed);
+        if (status != WORKER_READY)
+            registry_set_status(e, WORKER_READY); /* never probed means ready: spec control-plane 11.2, case 31 */
+    } else if (h->state == HEALTH_OFF) {
+        health_begin(e, HEALTH_AT_ONCE);
+    } else if (h->state == HEALTH_WAITING) {
+        timer_stop(&h->timer);
+        on_due(&h->timer);
+    }
+}
+
 static void on_due(struct timer *t)
 {
     struct entry *e = CONTAINER_OF(t, struct entry, health.timer);
@@ -143,11 +172,21 @@ static void on_due(struct timer *t)
         on_turn(&e->health.turn);
 }
 
-/* The status after a probe, and what follows from it. May forget the entry. */
+/* An engine may be too busy to answer a probe in time. One that sends us replies meanwhile is at work, not sick. */
+static bool is_at_work(const struct entry *e, int result)
+{
+    const struct worker *w = e->worker;
+    uint64_t heard_us = atomic_load_explicit(&w->live->heard_us, memory_order_relaxed);
+
+    return result == ERR_TIMEOUT && worker_load(w) > 0 && heard_us &&
+           loop_now_us(e->registry->loop) < heard_us + (uint64_t)w->spec.health.timeout_s * 1000000 + HEARD_STEP_US;
+}
+
+/* The status after a probe, and what follows from it. */
 static void conclude(struct entry *e, int result)
 {
     const struct worker_health_conf *conf = &e->worker->spec.health;
-    bool ok = result >= 200 && result <= 299;
+    bool ok = (result >= 200 && result <= 299) || is_at_work(e, result);
     enum worker_status before = worker_status(e->worker);
     enum worker_status after = health_step(&e->health.counters, before, ok, conf->success_threshold, conf->failure_threshold);
 
@@ -155,8 +194,8 @@ static void conclude(struct entry *e, int result)
     atomic_store_explicit(&e->worker->live->reason, ok ? 0 : result, memory_order_relaxed);
     if (after != before)
         registry_set_status(e, after);
-    if (after == WORKER_FAILED && e->registry->conf.remove_unhealthy && drain_begin(e, JOB_FREE) == 0)
-        return;
+    if (after == WORKER_FAILED && e->registry->conf.remove_unhealthy)
+        registry_remove_failed(e);
     wait(e);
 }
 
@@ -165,9 +204,11 @@ static void on_turn(struct gate_wait *w)
     struct entry *e = CONTAINER_OF(w, struct entry, health.turn);
     struct registry *r = e->registry;
     struct probe_ask ask = {
-        .path = r->conf.health_endpoint, .total_ms = e->worker->spec.health.timeout_s * 1000, .done = on_result, .owner = e
+        .path = health_path(e), .total_ms = e->worker->spec.health.timeout_s * 1000, .done = on_result, .owner = e
     };
 
+    if (e->worker->spec.runtime == RUNTIME_EXTERNAL)
+        ask.bearer = external_key(&e->worker->spec);
     e->health.state = HEALTH_PROBING;
     if (probe_start(r->client, r->loop, e->worker, &ask, &e->health.probe) == 0)
         return;

@@ -46,10 +46,27 @@ static void on_deadline(struct timer *t)
     end(p, ERR_TIMEOUT);
 }
 
+static void write_key(struct probe *p, struct str key, struct buf *text)
+{
+    if (!key.n)
+        return;
+    if (worker_is_anthropic(p->worker)) {
+        (void)h1_put_field(&p->head, STR("x-api-key"), key);
+        (void)h1_put_field(&p->head, STR("anthropic-version"), STR("2023-06-01"));
+        return;
+    }
+    buf_clear(text);
+    buf_puts(text, "Bearer ");
+    buf_put(text, key);
+    (void)h1_put_field(&p->head, STR("authorization"),
+                       buf_str(text)); /* a worker's key was checked by worker_spec_check, a client's came out of a field value */
+}
+
 static void write_head(struct probe *p, const struct probe_ask *ask)
 {
     static const struct str METHODS[] = { [HTTP_GET] = STR_INIT("GET"), [HTTP_POST] = STR_INIT("POST") };
     const struct worker *w = p->worker;
+    struct str key = ask->bearer.n ? ask->bearer : w->spec.api_key;
     struct buf text = { 0 };
 
     buf_put(&text, w->base_path);
@@ -57,12 +74,7 @@ static void write_head(struct probe *p, const struct probe_ask *ask)
     h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
     (void)h1_put_field(&p->head, STR("host"), w->authority);
     (void)h1_put_field(&p->head, STR("accept"), STR("*/*"));
-    if (w->spec.api_key.n) {
-        buf_clear(&text);
-        buf_puts(&text, "Bearer ");
-        buf_put(&text, w->spec.api_key);
-        (void)h1_put_field(&p->head, STR("authorization"), buf_str(&text)); /* the key was checked: worker_spec_check */
-    }
+    write_key(p, key, &text);
     if (ask->method == HTTP_POST) {
         buf_clear(&text);
         buf_printf(&text, "%zu", ask->body.n);
@@ -91,6 +103,7 @@ int probe_start(struct http_client *client, struct loop *loop, const struct work
     write_head(p, ask);
     p->fetch.call.host = w->host;
     p->fetch.call.port = w->port;
+    p->fetch.call.tls = w->tls;
     p->fetch.call.method = ask->method;
     p->fetch.call.head = buf_str(&p->head);
     p->fetch.call.body = buf_str(&p->body);

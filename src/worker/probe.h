@@ -18,6 +18,7 @@ struct probe_ask {
     enum http_method method;
     struct str path;     /* behind the worker's base path; may have a query */
     struct str body;     /* copied; empty = none. Sent as JSON */
+    struct str bearer;   /* copied; in place of the worker's own key; empty = the worker's. Held to what a field value may be */
     uint32_t connect_ms; /* 0 = total_ms */
     uint32_t total_ms;
     size_t body_max; /* of the reply; 0 = PROBE_BODY_MAX */
@@ -37,7 +38,7 @@ struct probe {
     void *owner;
 };
 
-/* CLIENT: of the current loop. With the worker's own key as bearer token. 0, or ERR_NOMEM: nothing was started. */
+/* CLIENT: of the current loop. With the worker's own key as bearer token (an Anthropic provider's as x-api-key). 0, or ERR_NOMEM: nothing was started. */
 int probe_start(struct http_client *client, struct loop *loop, const struct worker *w, const struct probe_ask *ask,
                 struct probe **ret) _must_check_;
 void probe_cancel(struct probe *p);          /* silent; NULL is fine */

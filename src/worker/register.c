@@ -1,4 +1,4 @@
-/* worker/register.c -- from a URL to a worker that takes requests (spec control-plane 9, for HTTP engines)
+/* worker/register.c -- from a URL to a worker that takes requests (spec control-plane 9, for HTTP engines and providers)
  *
  *              +-----------------------------(2xx)--------------------------+
  *              |                                                            v
@@ -7,29 +7,41 @@
  *              |             (time is up)                                 |  | no good answer, and nothing else tells the model
  *              |                 v                                        |  v
  *              +--(slow timer)-- GIVEN_UP                              MODELS_PAUSE
+ *                                 ^
+ *   DELAY --> DISCOVER --(2xx)----|----> (registered)
+ *              ^   |              |
+ *              |   +--(no)--> DISCOVER_PAUSE, DISCOVER_TRIES times
+ *              +------------------+
  *
  *   STOPPED: nothing will happen by itself: a kind of worker that this version does not have (job pending, with the reason), or a description that
  *            cannot work (job failed).
  *
  *   from           to             by             when
  *   (new)          DELAY          begin          --worker-startup-delay is set
- *   (new), DELAY   HEALTH         ask_health     GET <health endpoint>; first in line for one of REGISTRATIONS_MAX places
+ *   (new), DELAY   HEALTH         begin_work     GET <health endpoint>; first in line for one of REGISTRATIONS_MAX places. An engine without that endpoint (404,
+ *                                                405) is asked for /v1/models instead, here and by its health checks
  *   HEALTH         PAUSE          on_health      no 2xx: 0.25 s, doubling to 1.5 s
- *   PAUSE          HEALTH         ask_health     the pause is over
+ *   PAUSE          HEALTH         begin_work     the pause is over
  *   PAUSE          GIVEN_UP       give_up        --worker-startup-timeout-secs is over: the job fails, the entry stays
- *   GIVEN_UP       HEALTH         ask_health     every RETRY_MS, as long as the entry stands (decision 9)
+ *   GIVEN_UP       HEALTH         begin_work     every RETRY_MS, as long as the entry stands (decision 9)
  *   HEALTH         MODELS         ask_models     2xx: GET /v1/models
- *   MODELS         MODELS_PAUSE   on_models      5xx or no answer, fewer than MODELS_TRIES
+ *   MODELS         MODELS_PAUSE   on_models      5xx or no answer, and it has not been asked for long (may_come)
+ *   MODELS         PAUSE          on_models      nobody listens there any more
  *   MODELS         INFO           ask_info       what is left to ask depends on the engine; asked at once
- *   INFO           (gone)         finish         all have answered, well or not
+ *   INFO           (gone)         finish         all have answered, well or not, or INFO_MS is over
+ *   HEALTH         DISCOVER       discover       a provider whose models nobody named, and there is a key: GET /v1/models
+ *   DISCOVER       DISCOVER_PAUSE on_discovered  no 2xx, and no answer that will be the same next time
+ *   DISCOVER       GIVEN_UP       give_up        the last try, or no models: the job fails
+ *   HEALTH         (gone)         finish         a provider with models, or without a key: there is nothing to ask
  *   any            (gone)         registration_free   DELETE, shutdown
  *
- * An engine that is up takes three round trips. Invariant: `placed` (a place of registry.registrations is ours) from HEALTH to PAUSE, GIVEN_UP or finish,
- * MODELS_PAUSE included.
+ * An engine that is up takes three round trips; whatever its information endpoints do (hang, answer pages, fail), HEALTH to the end takes less than
+ * MODELS_MS + 2 INFO_MS. Invariant: `placed` (a place of registry.registrations is ours) from HEALTH to PAUSE, GIVEN_UP or finish, MODELS_PAUSE included.
  */
 #include "worker/registry_internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -38,10 +50,17 @@
 #define PAUSE_MAX_MS 1500
 #define RETRY_MS     30000 /* after the job failed */
 #define CONNECT_MS   1500  /* one retransmission of the SYN: a host that comes up is seen within two seconds */
-#define MODELS_TRIES 40    /* some ten seconds: without a model's name it would be registered as a wildcard, and stay one */
-#define INFO_MS_MAX  3000  /* what is missing then is left out: an engine that is slow to describe itself still serves */
+#define INFO_MS      1500  /* what is missing then is left out: an engine that is slow to describe itself still serves */
+#define MODELS_MS    500   /* how long a list of models that fails is asked for again */
+#define STARTING_MS \
+    10000 /* the same where the engine says that it is starting (502 to 504): as a wildcard it would be registered for good */
 
-enum step { DELAY, HEALTH, PAUSE, GIVEN_UP, MODELS, MODELS_PAUSE, INFO, STOPPED };
+#define DISCOVER_MS    30000 /* a provider's answer (spec control-plane 9.8) */
+#define DISCOVER_TRIES 3
+
+#define MODELS_PATH "/v1/models"
+
+enum step { DELAY, HEALTH, PAUSE, GIVEN_UP, MODELS, MODELS_PAUSE, INFO, DISCOVER, DISCOVER_PAUSE, STOPPED };
 
 struct registration;
 
@@ -62,16 +81,22 @@ struct registration {
     struct timer timer;
     struct gate_wait turn;
     bool placed;
-    struct probe *health; /* in HEALTH */
+    struct probe *health; /* in HEALTH and DISCOVER */
     struct ask asks[ASKS];
     unsigned running; /* asks without an answer */
-    unsigned tries;   /* of MODELS */
+    unsigned tries;   /* of DISCOVER */
     uint32_t pause_ms;
-    uint64_t until_us; /* loop clock: the job's time */
-    int reason;        /* why the last health probe failed */
+    uint64_t until_us;  /* loop clock: the job's time */
+    uint64_t models_us; /* loop clock: when the models were asked for first */
+    int reason;         /* why the last health probe failed */
+    bool no_health;     /* the health endpoint is not there; `reason` is of /v1/models */
 };
 
-static void ask_health(struct timer *t);
+static void begin_work(struct timer *t);
+static void discover(struct timer *t);
+static void on_discovered(struct probe *p, int result);
+static void discover_failed(struct registration *g, int result);
+_printf_(2, 3) static void fail_discovery(struct registration *g, const char *fmt, ...);
 static void on_place(struct gate_wait *w);
 static void probe_health(struct registration *g);
 static void on_health(struct probe *p, int result);
@@ -144,7 +169,7 @@ static const char *unavailable(const struct worker_spec *s)
         return "gRPC workers are not available in this version";
     if (s->mode == WORKER_ZMQ)
         return "ZMQ (ipc://) workers are not available in this version";
-    return str_has_prefix(s->url, STR("https:")) ? "https workers are not available in this version" : NULL;
+    return NULL;
 }
 
 static bool is_stopped(struct registration *g)
@@ -179,15 +204,15 @@ void registration_begin(struct entry *e)
     g->until_us = loop_now_us(loop_of(g)) + ((uint64_t)conf->startup_delay_s + conf->startup_timeout_s) * 1000000;
     if (conf->startup_delay_s) {
         enter(g, DELAY);
-        timer_start(loop_of(g), &g->timer, (uint64_t)conf->startup_delay_s * 1000, ask_health);
+        timer_start(loop_of(g), &g->timer, (uint64_t)conf->startup_delay_s * 1000, begin_work);
     } else {
-        ask_health(&g->timer);
+        begin_work(&g->timer);
     }
 }
 
 /* ---- is it up? ---- */
 
-static void ask_health(struct timer *t)
+static void begin_work(struct timer *t)
 {
     struct registration *g = CONTAINER_OF(t, struct registration, timer);
 
@@ -203,17 +228,21 @@ static void on_place(struct gate_wait *w)
     assert(g->step == HEALTH);
     g->placed = true;
     job_processing(g->entry);
-    if (g->entry->worker->spec.runtime == RUNTIME_EXTERNAL)
-        finish(g); /* a provider: nothing to detect (spec control-plane 9.2, 9.8) */
-    else
+    g->no_health = false;
+    g->tries = 0;
+    if (g->entry->worker->spec.runtime != RUNTIME_EXTERNAL)
         probe_health(g);
+    else if (g->entry->worker->spec.models_n == 0 && external_key(&g->entry->worker->spec).n)
+        discover(&g->timer);
+    else
+        finish(g);
 }
 
 static void probe_health(struct registration *g)
 {
     struct entry *e = g->entry;
     struct registry *r = e->registry;
-    struct probe_ask ask = { .path = r->conf.health_endpoint,
+    struct probe_ask ask = { .path = g->no_health ? STR(MODELS_PATH) : r->conf.health_endpoint,
                              .connect_ms = CONNECT_MS,
                              .total_ms = e->worker->spec.health.timeout_s * 1000,
                              .done = on_health,
@@ -226,16 +255,33 @@ static void probe_health(struct registration *g)
     }
 }
 
+static bool is_good(int status)
+{
+    return status >= 200 && status <= 299;
+}
+
 static void on_health(struct probe *p, int result)
 {
     struct registration *g = p->owner;
 
     assert(g->step == HEALTH);
     g->health = NULL;
-    if (result >= 200 && result <= 299) {
-        g->tries = 0;
+    if (is_good(result)) {
+        g->entry->health.by_models = g->no_health;
+        g->models_us = loop_now_us(loop_of(g));
         ask_models(&g->timer);
         return;
+    }
+    if (!g->no_health && (result == 404 || result == 405)) {
+        g->no_health = true;
+        probe_health(g);
+        return;
+    }
+    if (err_is_tls(result) && g->reason != result) { /* it is up: waiting for the end of the start-up time would hide a mistake */
+        char reason[WORKER_REASON_MAX];
+
+        log_warn(WORKER_LOG, "worker cannot be trusted yet", LF_STR("worker", g->entry->url),
+                 LF_CSTR("reason", worker_reason_text(result, reason)));
     }
     g->reason = result;
     pause_or_give_up(g);
@@ -251,7 +297,7 @@ static void pause_or_give_up(struct registration *g)
         return;
     }
     enter(g, PAUSE);
-    timer_start(loop_of(g), &g->timer, MIN(g->pause_ms, longest), ask_health);
+    timer_start(loop_of(g), &g->timer, MIN(g->pause_ms, longest), begin_work);
     g->pause_ms = MIN(g->pause_ms * 2, (uint32_t)PAUSE_MAX_MS);
 }
 
@@ -263,18 +309,24 @@ static void fail_job(struct registration *g)
     job_fail(g->entry,
              "Workflow failed at step detect_connection_mode: Step failed: detect_connection_mode - http health check failed for "
              "explicitly configured "
-             "worker URL %.*s: Health check failed: %s",
-             STR_FMT(url), worker_reason_text(g->reason, reason));
+             "worker URL %.*s: Health check failed: %s%s",
+             STR_FMT(url), g->no_health ? "there is no health endpoint, and GET " MODELS_PATH " failed: " : "",
+             worker_reason_text(g->reason, reason));
     log_warn(WORKER_LOG, "worker did not come up in time; it is tried again now and then", LF_STR("worker", url),
              LF_CSTR("reason", reason));
+}
+
+static void rest(struct registration *g)
+{
+    enter(g, GIVEN_UP);
+    timer_start(loop_of(g), &g->timer, RETRY_MS, begin_work);
 }
 
 static void give_up(struct registration *g)
 {
     if (g->entry->job.status != JOB_FAILED)
         fail_job(g);
-    enter(g, GIVEN_UP);
-    timer_start(loop_of(g), &g->timer, RETRY_MS, ask_health);
+    rest(g);
 }
 
 /* ---- what is it? ---- */
@@ -285,11 +337,9 @@ static void ask(struct registration *g, unsigned which, const char *path, const 
 {
     struct entry *e = g->entry;
     struct ask *a = &g->asks[which];
-    struct probe_ask question = { .path = str_of(path),
-                                  .connect_ms = CONNECT_MS,
-                                  .total_ms = MIN(e->worker->spec.health.timeout_s * 1000, (uint32_t)INFO_MS_MAX),
-                                  .done = on_answer,
-                                  .owner = a };
+    struct probe_ask question = {
+        .path = str_of(path), .connect_ms = CONNECT_MS, .total_ms = INFO_MS, .done = on_answer, .owner = a
+    };
 
     a->fallback = fallback;
     a->status = probe_start(e->registry->client, e->registry->loop, e->worker, &question, &a->probe);
@@ -323,18 +373,32 @@ static void ask_models(struct timer *t)
 
     enter(g, MODELS);
     clear_answers(g);
-    g->tries++;
-    ask(g, ASK_MODELS, "/v1/models", /* fallback= */ NULL);
+    ask(g, ASK_MODELS, MODELS_PATH, /* fallback= */ NULL);
     if (g->running == 0)
         on_models(g);
+}
+
+/* May the list of models still come? */
+static bool may_come(const struct registration *g, int status)
+{
+    uint64_t asked_ms = (loop_now_us(loop_of(g)) - g->models_us) / 1000;
+
+    if (g->entry->worker->spec.models_n > 0 || (status >= 200 && status < 500))
+        return false;
+    return asked_ms < (status >= 502 && status <= 504 ? STARTING_MS : MODELS_MS);
 }
 
 static void on_models(struct registration *g)
 {
     int status = g->asks[ASK_MODELS].status;
-    bool answered = status >= 200 && status < 500;
 
-    if (!answered && g->entry->worker->spec.models_n == 0 && g->tries < MODELS_TRIES) {
+    if (status == ERR_REFUSED || status == ERR_UNREACHABLE || status == ERR_RESOLVE) {
+        g->reason = status; /* it went away between two questions */
+        clear_answers(g);
+        pause_or_give_up(g);
+        return;
+    }
+    if (may_come(g, status)) {
         enter(g, MODELS_PAUSE);
         timer_start(loop_of(g), &g->timer, PAUSE_MIN_MS, ask_models);
         return;
@@ -345,6 +409,19 @@ static void on_models(struct registration *g)
 static struct detect_answer answer(const struct ask *a)
 {
     return (struct detect_answer){ .status = a->status, .body = buf_str(&a->body) };
+}
+
+static void on_info_time(struct timer *t)
+{
+    struct registration *g = CONTAINER_OF(t, struct registration, timer);
+
+    for (unsigned i = 0; i < ASKS; i++)
+        if (g->asks[i].probe) {
+            probe_cancel(STEAL(g->asks[i].probe));
+            g->asks[i].status = ERR_TIMEOUT;
+        }
+    g->running = 0;
+    finish(g);
 }
 
 static void ask_info(struct registration *g)
@@ -363,6 +440,78 @@ static void ask_info(struct registration *g)
     }
     if (g->running == 0)
         finish(g);
+    else
+        timer_start(loop_of(g), &g->timer, INFO_MS, on_info_time);
+}
+
+/* ---- what does a provider have? ---- */
+
+static void discover(struct timer *t)
+{
+    struct registration *g = CONTAINER_OF(t, struct registration, timer);
+    struct entry *e = g->entry;
+    struct probe_ask question = { .path = STR(MODELS_PATH),
+                                  .bearer = external_key(&e->worker->spec),
+                                  .total_ms = DISCOVER_MS,
+                                  .body_max = EXTERNAL_BODY_MAX,
+                                  .done = on_discovered,
+                                  .owner = g };
+
+    enter(g, DISCOVER);
+    g->tries++;
+    if (probe_start(e->registry->client, e->registry->loop, e->worker, &question, &g->health) < 0)
+        discover_failed(g, ERR_NOMEM);
+}
+
+static void on_discovered(struct probe *p, int result)
+{
+    struct registration *g = p->owner;
+
+    assert(g->step == DISCOVER);
+    g->health = NULL;
+    if (is_good(result)) {
+        g->asks[ASK_MODELS].body = probe_take_body(p);
+        g->asks[ASK_MODELS].status = result;
+        finish(g);
+        return;
+    }
+    discover_failed(g, result);
+}
+
+_printf_(2, 3) static void fail_discovery(struct registration *g, const char *fmt, ...)
+{
+    char text[ERR_MESSAGE_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (g->entry->job.status != JOB_FAILED) {
+        job_fail(g->entry, "Workflow failed at step discover_models: Step failed: discover_models - %s", text);
+        log_warn(WORKER_LOG, "the models of a provider are not known; it is asked again now and then",
+                 LF_STR("worker", g->entry->url), LF_CSTR("reason", text));
+    }
+    clear_answers(g);
+    leave_place(g);
+    rest(g);
+}
+
+static void discover_failed(struct registration *g, int result)
+{
+    struct str url = g->entry->url;
+    char reason[WORKER_REASON_MAX];
+    bool final = result >= 400 && result <= 499 && result != 408 && result != 429;
+
+    if (!final && g->tries < DISCOVER_TRIES) {
+        enter(g, DISCOVER_PAUSE);
+        timer_start(loop_of(g), &g->timer, (uint64_t)g->tries * 1000, discover);
+        return;
+    }
+    if (result > 0)
+        fail_discovery(g, "Failed to discover models from %.*s: Server returned status %d %s from %.*s" MODELS_PATH, STR_FMT(url),
+                       result, http_reason((unsigned)result), STR_FMT(url));
+    else
+        fail_discovery(g, "Failed to discover models from %.*s: %s", STR_FMT(url), worker_reason_text(result, reason));
 }
 
 /* ---- it is a worker ---- */
@@ -394,7 +543,15 @@ static int describe(struct registration *g, struct arena *arena, struct worker_s
         .model_info = answer(&g->asks[ASK_MODEL_INFO]),
     };
 
-    return detect_spec(submitted, &a, conf->aliases, conf->aliases_n, arena, ret);
+    struct worker_spec named = *submitted;
+    int status = 0;
+
+    if (submitted->runtime == RUNTIME_EXTERNAL) {
+        if (a.models.status)
+            status = external_models(a.models.body, arena, &named.models, &named.models_n);
+        a = (struct detect_answers){ 0 };
+    }
+    return status < 0 ? status : detect_spec(&named, &a, conf->aliases, conf->aliases_n, arena, ret);
 }
 
 static void finish(struct registration *g)
@@ -403,16 +560,21 @@ static void finish(struct registration *g)
     struct worker_spec spec;
     struct worker *w = NULL;
     struct arena arena;
+    int status;
 
     arena_init(&arena, /* cache= */ NULL, /* max_bytes= */ 0);
-    if (describe(g, &arena, &spec) == 0)
+    status = describe(g, &arena, &spec);
+    if (status == 0)
         w = registry_describe(e, &spec, e->registry->next_order);
     if (w) {
         warn_of_aliases(e, &spec);
         e->registration = NULL;
         registration_free(g);
         job_done(e);
+        e->health.by_models |= spec.runtime == RUNTIME_EXTERNAL; /* providers have no /health */
         registry_list_entry(e, w);
+    } else if (status == ERR_NOT_FOUND) {
+        fail_discovery(g, "No models discovered from %.*s", STR_FMT(e->url));
     } else {
         g->reason = ERR_NOMEM;
         clear_answers(g);

@@ -1,8 +1,8 @@
-/* worker/registry.c -- the table of workers: entries, commands, publication
+/* worker/registry.c -- the table of workers: entries, publication, life
  *
- *   command (message) --> add, remove, get --> entry changes --> dirty
- *   probes, timers ------------------------------^                 |
- *                                     end of the turn: publish --> tell the listeners --> answer the commands
+ *   commands.c --> change.c --> entry changes --> dirty
+ *   probes, timers -----------------^               |
+ *          end of the turn: commands in line --> publish --> tell the listeners --> answer the commands
  *
  * However many workers change in a turn, the table is built once, at its end; and since answers and events leave after that, whoever hears "registered" finds the
  * worker in the table. Counts for /readiness are published with it.
@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/url.h"
 
 #define JOBS_MAX         1000
 #define JOB_KEEP_S       3600
@@ -26,13 +25,14 @@ static void at_turn_end(struct deferred *d);
 
 /* ---- publication ---- */
 
-static void changed(struct registry *r)
+void registry_changed(struct registry *r)
 {
     loop_defer(r->loop, &r->turn_end);
 }
 
 static struct worker_table *build_table(struct registry *r)
 {
+    struct entry_rows rows;
     struct entry *e;
     size_t n = 0;
 
@@ -45,13 +45,17 @@ static struct worker_table *build_table(struct registry *r)
         r->rows_cap = r->listed_n * 2;
     }
     LIST_EACH(e, &r->listed, link)
-    r->rows[n++] = e->worker;
+    {
+        rows = entry_rows(e);
+        for (unsigned i = 0; i < rows.n; i++)
+            r->rows[n++] = rows.workers[i];
+    }
     return worker_table_new(r->rows, n);
 }
 
 static void on_publish_again(struct timer *t)
 {
-    changed(CONTAINER_OF(t, struct registry, publish_again));
+    registry_changed(CONTAINER_OF(t, struct registry, publish_again));
 }
 
 static void publish(struct registry *r)
@@ -86,32 +90,20 @@ static void tell(struct registry *r)
     free(list);
 }
 
-static void send_answers(struct registry *r)
-{
-    struct registry_command *c = STEAL(r->answers);
-
-    r->answers_tail = &r->answers;
-    while (c) {
-        struct registry_command *next = c->next;
-
-        loop_post(c->asker, &c->message);
-        c = next;
-    }
-}
-
 static void at_turn_end(struct deferred *d)
 {
     struct registry *r = CONTAINER_OF(d, struct registry, turn_end);
 
+    commands_run(r);
     publish(r);
     tell(r);
-    send_answers(r);
+    commands_send(r);
 }
 
 /* Remembered until the table is out. Without memory a listener misses one: it must live with that anyway, the table is the truth. */
 static void happened(struct registry *r, enum registry_event event, const struct worker *w)
 {
-    changed(r);
+    registry_changed(r);
     if (r->listeners_n == 0)
         return;
     if (r->happenings_n == r->happenings_cap) {
@@ -128,11 +120,22 @@ static void happened(struct registry *r, enum registry_event event, const struct
     r->happenings[r->happenings_n++] = (struct registry_happening){ event, worker_ref(w) };
 }
 
+static void happened_to(struct entry *e, enum registry_event event)
+{
+    struct entry_rows rows = entry_rows(e);
+
+    for (unsigned i = 0; i < rows.n; i++)
+        happened(e->registry, event, rows.workers[i]);
+}
+
 /* ---- entries ---- */
 
 static void free_entry(struct entry *e)
 {
+    ranks_free(e->ranks, e->ranks_n);
     worker_unref(e->worker);
+    worker_unref(e->submitted);
+    worker_unref(e->done);
     free(e->job.message);
     free(e);
 }
@@ -142,12 +145,19 @@ static void on_free_entry(struct deferred *d)
     free_entry(CONTAINER_OF(d, struct entry, free_later));
 }
 
+static void free_entry_later(struct entry *e)
+{
+    e->free_later.run = on_free_entry;
+    loop_defer(e->registry->loop, &e->free_later);
+}
+
 /* Whatever runs on its behalf ends, silently. */
 static void quiet(struct entry *e)
 {
     health_stop(e);
     drain_stop(e);
     registration_free(STEAL(e->registration));
+    registry_replacement_drop(STEAL(e->replacement));
 }
 
 static int index_entry(struct registry *r, struct entry *e)
@@ -162,42 +172,170 @@ static int index_entry(struct registry *r, struct entry *e)
     return ERR_NOMEM;
 }
 
-static struct worker_spec in_force(const struct registry *r, const struct worker_spec *submitted)
+struct worker_spec registry_in_force(const struct registry *r, const struct worker_spec *submitted)
 {
     struct worker_spec s = *submitted;
     struct worker_health_conf base = r->conf.health;
 
+    external_classify(&s);
     base.disabled |= s.runtime == RUNTIME_EXTERNAL; /* providers have no /health (spec control-plane 9.8) */
     s.health = worker_health_merge(&base, &s.health_update);
     return s;
 }
 
-/* The entry stands, unlisted, with an id; nothing runs yet. */
-static int entry_new(struct registry *r, const struct worker_spec *submitted, enum entry_origin origin, struct entry **ret)
+/* An entry with its description and an idle registration, in no list and no map. NULL: memory. */
+static struct entry *entry_alloc(struct registry *r, const struct worker_spec *submitted, const char *id, enum entry_origin origin)
 {
-    struct worker_spec spec = in_force(r, submitted);
+    struct worker_spec spec = registry_in_force(r, submitted);
+    struct entry *e = calloc(1, sizeof(*e) + spec.url.n);
+
+    if (!e)
+        return NULL;
+    e->registry = r;
+    e->origin = origin;
+    list_init(&e->link);
+    e->url = (struct str){ (char *)(e + 1), spec.url.n };
+    memcpy(e + 1, spec.url.p, spec.url.n);
+    memcpy(e->id, id, UUID_TEXT_LEN);
+    e->submitted = worker_new(&spec, e->id, /* revision= */ 0, /* order= */ 0, /* live= */ NULL);
+    if (!e->submitted || registration_new(e) < 0) {
+        free_entry(e);
+        return NULL;
+    }
+    e->worker = worker_ref(e->submitted);
+    return e;
+}
+
+int registry_entry_new(struct registry *r, const struct worker_spec *submitted, const char *id, enum entry_origin origin,
+                       struct entry **ret)
+{
+    char fresh[UUID_TEXT_LEN + 1];
     struct entry *e;
 
     if (r->by_url.n >= WORKERS_MAX)
         return ERR_LIMIT;
-    e = calloc(1, sizeof(*e) + spec.url.n);
+    if (!id) {
+        uuid_text(uuid_v7(), fresh);
+        id = fresh;
+    }
+    e = entry_alloc(r, submitted, id, origin);
     if (!e)
         return ERR_NOMEM;
-    e->registry = r;
-    e->origin = origin;
-    e->url = (struct str){ (char *)(e + 1), spec.url.n };
-    memcpy(e + 1, spec.url.p, spec.url.n);
-    uuid_text(uuid_v7(), e->id);
-    e->worker = worker_new(&spec, e->id, /* revision= */ 0, /* order= */ 0, /* live= */ NULL);
-    if (!e->worker || registration_new(e) < 0 || index_entry(r, e) < 0) {
-        free(e->registration);
+    if (index_entry(r, e) < 0) {
+        registration_free(STEAL(e->registration));
         free_entry(e);
         return ERR_NOMEM;
     }
-    list_append(&r->unlisted, &e->link);
+    list_append(&r->planned, &e->link);
     *ret = e;
     return 0;
 }
+
+/* ---- replacements ---- */
+
+int registry_replacement_new(struct entry *of, const struct worker_spec *submitted, struct entry **ret)
+{
+    struct entry *e = entry_alloc(of->registry, submitted, of->id, of->origin);
+
+    if (!e)
+        return ERR_NOMEM;
+    e->replaces = of;
+    *ret = e;
+    return 0;
+}
+
+void registry_replacement_drop(struct entry *replacement)
+{
+    if (!replacement)
+        return;
+    job_done(replacement);
+    registration_free(STEAL(replacement->registration));
+    free_entry_later(replacement);
+}
+
+void registry_replacement_discard(struct entry *replacement)
+{
+    if (!replacement)
+        return;
+    registration_free(STEAL(replacement->registration));
+    free_entry(replacement);
+}
+
+/* The replacement is complete: takes W's reference. What was submitted with it is from now on what counts. */
+static void replace(struct entry *replacement, const struct worker *w)
+{
+    struct entry *e = replacement->replaces;
+
+    assert(e->replacement == replacement);
+    if (e->held) { /* a change is being written that will drop this one, unless writing it fails */
+        replacement->done = w;
+        return;
+    }
+    e->replacement = NULL;
+    worker_unref(e->submitted);
+    e->submitted = worker_ref(replacement->submitted);
+    job_done(e);
+    e->health.by_models = replacement->health.by_models;
+    if (registry_redescribe(e, w) < 0)
+        log_error(WORKER_LOG, "out of memory for a worker's new description", LF_STR("worker", e->url));
+    if (!worker_is_ready(w)) { /* it has just answered */
+        e->health.counters = (struct health_counters){ 0 };
+        registry_set_status(e, WORKER_READY);
+    }
+    registry_replacement_drop(replacement);
+}
+
+void registry_entry_release(struct entry *e)
+{
+    e->held = false;
+    if (e->replacement && e->replacement->done)
+        replace(e->replacement, STEAL(e->replacement->done));
+}
+
+static bool same_health(const struct worker_health_conf *a, const struct worker_health_conf *b)
+{
+    return a->timeout_s == b->timeout_s && a->interval_s == b->interval_s && a->success_threshold == b->success_threshold &&
+           a->failure_threshold == b->failure_threshold && a->disabled == b->disabled;
+}
+
+/* The keys of the map are views of the workers: the new ones' take the place of the old ones'. */
+static void ranks_swap(struct entry *e, const struct worker **ranks)
+{
+    const struct worker **old = e->ranks;
+    int r;
+
+    ranks_unindex(e);
+    e->ranks = ranks;
+    r = ranks_index(e);
+    assert(r == 0); /* as many as were there: the map has room */
+    (void)r;
+    ranks_free(old, e->ranks_n);
+}
+
+int registry_redescribe(struct entry *e, const struct worker *w)
+{
+    struct registry *r = e->registry;
+    const struct worker *old = e->worker, **ranks = NULL;
+    bool watched_alike = same_health(&old->spec.health, &w->spec.health);
+
+    assert(e->listed && w->live == old->live);
+    if (e->ranks && ranks_make(e, w, e->ranks_n, &ranks) < 0) {
+        worker_unref(w);
+        return ERR_NOMEM;
+    }
+    if (ranks)
+        ranks_swap(e, ranks);
+    e->worker = w;
+    r->dirty = true;
+    happened_to(e, REGISTRY_REPLACED);
+    worker_unref(old);
+    log_info(WORKER_LOG, "worker changed", LF_STR("worker", e->url), LF_UINT("revision", w->revision));
+    if (!watched_alike)
+        health_settings_changed(e);
+    return 0;
+}
+
+/* ---- steps of entries ---- */
 
 void registry_forget_entry(struct entry *e)
 {
@@ -209,246 +347,144 @@ void registry_forget_entry(struct entry *e)
     map_remove(&r->by_id, (struct str){ e->id, UUID_TEXT_LEN });
     list_remove(&e->link);
     if (e->listed) {
-        r->listed_n--;
-        r->ready_n -= worker_is_ready(e->worker);
+        unsigned n = entry_rows(e).n;
+
+        ranks_unindex(e);
+        r->listed_n -= n;
+        r->ready_n -= worker_is_ready(e->worker) ? n : 0;
         r->dirty = true;
-        happened(r, REGISTRY_REMOVED, e->worker);
+        happened_to(e, REGISTRY_REMOVED);
         log_info(WORKER_LOG, "worker removed", LF_STR("worker", e->url), LF_UINT("workers", r->listed_n));
     }
-    e->free_later.run = on_free_entry;
-    loop_defer(r->loop, &e->free_later);
+    free_entry_later(e);
+}
+
+/* With --dp-aware every engine that has ranks is one; providers have none. */
+static bool is_group(const struct registry *r, const struct worker_spec *spec)
+{
+    return r->conf.dp_aware && spec->runtime != RUNTIME_EXTERNAL;
+}
+
+static int64_t ranks_of(const struct worker_spec *spec)
+{
+    unsigned n;
+
+    return ranks_size(spec, &n, /* err= */ NULL) == 0 ? (int64_t)n : -1;
 }
 
 struct worker *registry_describe(struct entry *e, const struct worker_spec *spec, uint64_t order)
 {
-    return worker_new(spec, e->id, e->worker->revision, order, e->worker->live);
+    struct worker_spec group = *spec;
+    const struct worker *of = e->replaces ? e->replaces->worker : e->worker;
+
+    if (e->replaces)
+        return worker_new(spec, e->id, of->revision + 1, of->order, of->live);
+    if (is_group(e->registry, spec)) {
+        group.dp_base_url = e->url;
+        group.dp_rank = -1;
+        group.dp_size = ranks_of(spec);
+    }
+    return worker_new(&group, e->id, of->revision, order, of->live);
+}
+
+static void write_status(const struct worker *w, enum worker_status status)
+{
+    atomic_store_explicit(&w->live->changed_s, clock_wall_s(), memory_order_relaxed);
+    atomic_store_explicit(&w->live->status, status, memory_order_relaxed);
+}
+
+static void set_live_status(struct entry *e, enum worker_status status)
+{
+    write_status(e->worker, status);
+    for (unsigned i = 0; i < e->ranks_n; i++)
+        write_status(e->ranks[i], status);
 }
 
 void registry_set_status(struct entry *e, enum worker_status status)
 {
     struct registry *r = e->registry;
-    struct worker_live *live = e->worker->live;
+    struct entry_rows rows = entry_rows(e);
     enum worker_status before = worker_status(e->worker);
     char reason[WORKER_REASON_MAX];
 
     if (e->listed) {
-        r->ready_n -= before == WORKER_READY;
-        r->ready_n += status == WORKER_READY;
+        r->ready_n -= before == WORKER_READY ? rows.n : 0;
+        r->ready_n += status == WORKER_READY ? rows.n : 0;
     }
-    atomic_store_explicit(&live->changed_s, clock_wall_s(), memory_order_relaxed);
-    atomic_store_explicit(&live->status, status, memory_order_relaxed);
+    set_live_status(e, status);
     atomic_fetch_add_explicit(&r->status_changes, 1,
                               memory_order_release); /* acquired in registry_status_changes: who sees it sees the status */
-    happened(r, REGISTRY_STATUS, e->worker);
+    happened_to(e, REGISTRY_STATUS);
     if (status == WORKER_NOT_READY || status == WORKER_FAILED)
         log_warn(WORKER_LOG, "worker status changed", LF_STR("worker", e->url), LF_STR("from", worker_status_text(before)),
                  LF_STR("to", worker_status_text(status)),
-                 LF_CSTR("reason", worker_reason_text(atomic_load(&live->reason), reason)));
+                 LF_CSTR("reason", worker_reason_text(atomic_load(&e->worker->live->reason), reason)));
     else
         log_info(WORKER_LOG, "worker status changed", LF_STR("worker", e->url), LF_STR("from", worker_status_text(before)),
                  LF_STR("to", worker_status_text(status)));
+}
+
+/* The ranks of a new group; 0, or the job has failed. */
+static int make_group(struct entry *e, const struct worker *w)
+{
+    struct registry *r = e->registry;
+    const struct worker **ranks;
+    struct err err = { 0 };
+    unsigned n = 0;
+    int status = ranks_size(&w->spec, &n, &err);
+
+    if (status == 0 && r->listed_n + n > WORKERS_MAX)
+        status = err_set(&err, ERR_LIMIT, "%.*s has %u ranks, but the gateway takes no more than %d workers", STR_FMT(e->url), n,
+                         WORKERS_MAX);
+    if (status == 0)
+        status = ranks_make(e, w, n, &ranks);
+    if (status == 0) {
+        e->ranks = ranks;
+        e->ranks_n = n;
+        status = ranks_index(e);
+        if (status < 0) {
+            ranks_free(STEAL(e->ranks), n);
+            e->ranks_n = 0;
+        }
+    }
+    if (status < 0) {
+        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* JOB_FREE is never refused */
+            job_fail(e, "Workflow failed at step discover_dp_info: Step failed: discover_dp_info - %s",
+                     status == ERR_NOMEM ? "out of memory" : err.message);
+        log_warn(WORKER_LOG, "data-parallel worker not registered", LF_STR("worker", e->url), LF_CSTR("reason", err.message));
+    }
+    return status;
 }
 
 void registry_list_entry(struct entry *e, struct worker *w)
 {
     struct registry *r = e->registry;
     struct str model = w->spec.models_n ? w->spec.models[0].id : STR("(any)");
+    unsigned n;
 
+    if (e->replaces) {
+        replace(e, w);
+        return;
+    }
+    if (is_group(r, &w->spec) && make_group(e, w) < 0) {
+        worker_unref(w);
+        return;
+    }
     worker_unref(e->worker);
     e->worker = w;
-    r->next_order = w->order + 1;
+    n = entry_rows(e).n;
+    r->next_order = w->order + n;
     list_remove(&e->link);
     list_append(&r->listed, &e->link);
     e->listed = true;
-    r->listed_n++;
-    r->ready_n++;
-    atomic_store_explicit(&w->live->changed_s, clock_wall_s(), memory_order_relaxed);
-    atomic_store_explicit(&w->live->status, WORKER_READY, memory_order_relaxed);
+    r->listed_n += n;
+    r->ready_n += n;
+    set_live_status(e, WORKER_READY);
     r->dirty = true;
-    happened(r, REGISTRY_ADDED, w);
+    happened_to(e, REGISTRY_ADDED);
     log_info(WORKER_LOG, "worker registered", LF_STR("worker", e->url), LF_STR("model", model),
              LF_STR("runtime", worker_runtime_text(w->spec.runtime)), LF_UINT("workers", r->listed_n));
     health_begin(e, e->origin == ORIGIN_STARTUP ? HEALTH_AFTER_INTERVAL : HEALTH_AT_ONCE);
-}
-
-/* ---- commands ---- */
-
-/* A registration that failed starts afresh with the new description, under the same id. A worker of the command line stays one: it is never forgotten. */
-static int start_again(struct entry *e, const struct worker_spec *submitted)
-{
-    struct worker_spec spec = in_force(e->registry, submitted);
-    struct worker *w = worker_new(&spec, e->id, /* revision= */ 0, /* order= */ 0, /* live= */ NULL);
-    struct registration *old = STEAL(e->registration);
-
-    if (!w || registration_new(e) < 0) {
-        worker_unref(w);
-        e->registration = old;
-        return ERR_NOMEM;
-    }
-    registration_free(old);
-    worker_unref(e->worker);
-    e->worker = w;
-    return 0;
-}
-
-static int add(struct registry *r, struct registry_command *c)
-{
-    struct entry *e = map_get(&r->by_url, c->spec.url);
-    bool known = e != NULL;
-    int status;
-
-    if (known) {
-        memcpy(c->id, e->id, sizeof c->id);
-        if (e->listed)
-            return ERR_EXISTS;
-        if (e->job.status != JOB_FAILED)
-            return 0; /* joins the running job */
-    }
-    if (r->jobs_n >= r->conf.jobs_max)
-        return ERR_BUSY;
-    status = known ? start_again(e, &c->spec) : entry_new(r, &c->spec, ORIGIN_API, &e);
-    if (status < 0)
-        return status;
-    memcpy(c->id, e->id, sizeof c->id);
-    status = job_begin(e, JOB_ADD, JOB_COUNTED);
-    assert(status == 0); /* there is room: looked up above */
-    registration_begin(e);
-    return status;
-}
-
-static int remove_worker(struct registry *r, struct registry_command *c)
-{
-    struct entry *e = map_get(&r->by_id, (struct str){ c->id, UUID_TEXT_LEN });
-
-    if (!e)
-        return ERR_NOT_FOUND;
-    if (e->listed)
-        return drain_begin(e, JOB_FREE); /* at most one per worker: a queue full of dead registrations must not stop it */
-    log_info(WORKER_LOG, "registration cancelled", LF_STR("worker", e->url));
-    registry_forget_entry(e);
-    return 0;
-}
-
-static int get(struct registry *r, struct registry_command *c)
-{
-    struct entry *e = map_get(&r->by_id, (struct str){ c->id, UUID_TEXT_LEN });
-    struct worker_job_view view;
-    struct buf out = { 0 };
-    struct json_writer w;
-
-    if (!e)
-        return ERR_NOT_FOUND;
-    json_begin(&w, &out);
-    worker_write_json(&w, e->worker, job_view(e, &view));
-    c->json = out.failed ? STR_NONE : arena_str(&c->arena, buf_str(&out));
-    buf_fini(&out);
-    return c->json.p ? 0 : ERR_NOMEM;
-}
-
-static void on_answer(struct loop *loop, struct message *m)
-{
-    struct registry_command *c = CONTAINER_OF(m, struct registry_command, message);
-
-    (void)loop;
-    c->answered(c);
-}
-
-static void on_command(struct loop *loop, struct message *m)
-{
-    static int (*const COMMANDS[])(struct registry *, struct registry_command *) = {
-        [REGISTRY_ADD] = add,
-        [REGISTRY_REMOVE] = remove_worker,
-        [REGISTRY_GET] = get,
-    };
-    struct registry_command *c = CONTAINER_OF(m, struct registry_command, message);
-    struct registry *r = c->registry;
-
-    (void)loop;
-    if (r->stopped) { /* the process ends: nobody waits any more */
-        registry_command_free(c);
-        return;
-    }
-    c->result = COMMANDS[c->kind](r, c);
-    c->message.run = on_answer;
-    c->next = NULL;
-    *r->answers_tail = c;
-    r->answers_tail = &c->next;
-    changed(r);
-}
-
-struct registry_command *registry_command_new(struct registry *r, struct loop *asker, enum registry_command_kind kind)
-{
-    struct registry_command *c = calloc(1, sizeof(*c));
-
-    if (!c)
-        return NULL;
-    c->registry = r;
-    c->asker = asker;
-    c->kind = kind;
-    arena_init(&c->arena, /* cache= */ NULL, /* max_bytes= */ 0);
-    return c;
-}
-
-void registry_command_post(struct registry_command *c)
-{
-    c->message.run = on_command;
-    loop_post(c->registry->loop, &c->message);
-}
-
-void registry_command_free(struct registry_command *c)
-{
-    if (!c)
-        return;
-    arena_fini(&c->arena);
-    free(c);
-}
-
-/* ---- workers of the command line ---- */
-
-static void on_begin(struct loop *loop, struct message *m)
-{
-    struct registry *r = CONTAINER_OF(m, struct registry, begin);
-    struct entry *e;
-
-    (void)loop;
-    r->begin_posted = false;
-    if (r->stopped)
-        return;
-    LIST_EACH(e, &r->unlisted, link)
-    {
-        if (e->job.status == JOB_NONE && job_begin(e, JOB_ADD, JOB_FREE) == 0)
-            registration_begin(e);
-    }
-}
-
-int registry_add_startup(struct registry *r, struct str url, struct str api_key, struct err *err)
-{
-    struct arena arena;
-    struct worker_spec spec;
-    struct entry *e;
-    int status;
-
-    status = url_check_worker(url, err);
-    if (status < 0)
-        return status;
-    arena_init(&arena, /* cache= */ NULL, /* max_bytes= */ 0);
-    worker_spec_defaults(&spec);
-    spec.url = worker_url_canonical(url, &arena);
-    spec.mode = worker_mode_of(spec.url);
-    spec.api_key = api_key;
-    if (!spec.url.p)
-        status = ERR_NOMEM;
-    else if (!map_get(&r->by_url, spec.url)) /* twice on the command line is once */
-        status = entry_new(r, &spec, ORIGIN_STARTUP, &e);
-    arena_fini(&arena);
-    if (status < 0)
-        return err_set(err, status, status == ERR_LIMIT ? "more than %d workers" : "out of memory", WORKERS_MAX);
-    if (!r->begin_posted) {
-        r->begin_posted = true;
-        r->begin.run = on_begin;
-        loop_post(r->loop, &r->begin);
-    }
-    return 0;
 }
 
 /* ---- life ---- */
@@ -460,7 +496,8 @@ static void on_sweep(struct timer *t)
     struct entry *e;
 
     LIST_EACH(e, &r->unlisted, link)
-    if (e->origin == ORIGIN_API && job_is_over(e, now))
+    if (e->origin == ORIGIN_API && !r->conf.store && !e->held &&
+        job_is_over(e, now)) /* what a store keeps, stays until it is deleted */
         registry_forget_entry(e);
     timer_start(r->loop, t, MIN((uint64_t)SWEEP_MS, (uint64_t)r->conf.job_keep_s * 1000), on_sweep);
 }
@@ -498,10 +535,11 @@ int registry_new(struct loop *control, struct http_client *client, const struct 
         r->conf.health_endpoint = STR("/health");
     list_init(&r->listed);
     list_init(&r->unlisted);
+    list_init(&r->planned);
+    commands_init(r);
     gate_init(&r->registrations, control, REGISTRATIONS_MAX);
     gate_init(&r->probes, control, HEALTH_PROBES_MAX);
     r->turn_end.run = at_turn_end;
-    r->answers_tail = &r->answers;
     snapshot_init(&r->table, first, free_table);
     r->start.run = on_first_message;
     loop_post(control, &r->start);
@@ -522,16 +560,12 @@ void registry_stop(struct registry *r)
     quiet(e);
     LIST_EACH(e, &r->unlisted, link)
     quiet(e);
+    LIST_EACH(e, &r->planned, link)
+    quiet(e);
     gate_fini(&r->registrations);
     gate_fini(&r->probes);
     loop_defer_cancel(r->loop, &r->turn_end);
-    while (r->answers) {
-        struct registry_command *c = r->answers;
-
-        r->answers = c->next;
-        registry_command_free(c);
-    }
-    r->answers_tail = &r->answers;
+    commands_stop(r);
 }
 
 static void free_entries(struct list *entries)
@@ -549,8 +583,10 @@ void registry_free(struct registry *r)
 {
     if (!r)
         return;
+    commands_fini(r);
     free_entries(&r->listed);
     free_entries(&r->unlisted);
+    free_entries(&r->planned);
     for (size_t i = 0; i < r->happenings_n; i++)
         worker_unref(r->happenings[i].worker);
     free(r->happenings);

@@ -1,16 +1,20 @@
 /* worker/registry_internal.h -- what the files of the control thread's half of worker/ share
  *
  *                       +-- register.c: registration ---finish--> registry_list_entry ---> listed, in the table
- *   command -- registry.c: entry
+ *   command -- commands.c: in line -- change.c: plan, apply
  *                       +-- drain.c:    removal -------finish--> registry_forget_entry
  *                       +-- health.c:   probes --------step----> registry_set_status
  *
  * An entry is one URL that the control thread knows: being registered (unlisted) or registered (listed). It owns whatever runs on its behalf; registry_forget_entry
  * ends all of that, and the memory goes at the end of the turn. Everything here runs on the control thread.
+ *
+ * A PUT makes a second entry for the URL, the replacement: unknown to the maps, owned by the first, registering like any other. Where a registration would be
+ * listed, a replacement becomes the first entry's new description instead.
  */
 #pragma once
 
 #include "worker/detect.h"
+#include "worker/external.h"
 #include "worker/probe.h"
 #include "worker/registry.h"
 
@@ -18,6 +22,7 @@
 #define REGISTRATIONS_MAX      512 /* registrations that talk to their engine at one time; the others wait in line */
 #define HEALTH_PROBES_MAX      128 /* spec control-plane 11.2 */
 #define REGISTRY_LISTENERS_MAX 4
+#define BATCH_MAX              256 /* records that are made durable at one time */
 
 /* ---- gate: so many at a time, the others in line ---- */
 
@@ -67,21 +72,28 @@ struct health {
     struct timer timer;
     struct gate_wait turn;
     struct probe *probe;
+    bool by_models; /* this one has no health endpoint: /v1/models is asked instead; written by register.c */
 };
 
 enum entry_origin { ORIGIN_API, ORIGIN_STARTUP };
 
-struct registration;
-
 struct entry {
     struct registry *registry;
-    struct list link; /* registry.listed or registry.unlisted */
+    struct list link; /* registry.listed, registry.unlisted or registry.planned; alone in a replacement */
     enum entry_origin origin;
     bool listed;
     char id[UUID_TEXT_LEN + 1];
-    struct str url;                    /* behind the struct */
-    const struct worker *worker;       /* reference; unlisted: what was submitted */
+    struct str url;                 /* behind the struct */
+    const struct worker *submitted; /* reference: the description as it was submitted */
+    const struct worker *worker;    /* reference; unlisted: the submitted one */
+    const struct worker *
+        *ranks; /* owned, references: what is in the table in place of `worker` (ranks.c); NULL = `worker` itself */
+    unsigned ranks_n;
     struct registration *registration; /* owned; NULL when registered */
+    struct entry *replacement;         /* owned: a PUT's registration, running or failed; NULL = none */
+    struct entry *replaces;            /* in a replacement: whose it is */
+    const struct worker *done;         /* reference, in a replacement: it is complete, but its entry is held */
+    bool held;                         /* a command's record is being written: nobody may forget it */
     struct job job;
     struct health health;
     struct timer drain;
@@ -104,6 +116,7 @@ struct registry {
 
     struct map by_url, by_id;     /* struct entry */
     struct list listed, unlisted; // entry.link; listed in order of registration
+    struct list planned;          // entry.link; new ones whose record is being written
     unsigned listed_n, ready_n;
     uint64_t next_order;
     unsigned jobs_n; /* counted ones that wait or run */
@@ -116,6 +129,11 @@ struct registry {
     struct registry_happening *happenings; /* owned */
     size_t happenings_n, happenings_cap;
     struct registry_command *answers, **answers_tail;
+    struct registry_command *waiting, **waiting_tail; /* changing commands in line */
+    unsigned waiting_n;
+    struct registry_command *batch, **batch_tail; /* planned, being made durable */
+    unsigned batch_n, batch_jobs_n;
+    struct map batch_urls; /* struct registry_command */
     struct {
         void (*fn)(enum registry_event e, const struct worker *w, void *arg);
         void *arg;
@@ -128,13 +146,56 @@ struct registry {
     struct timer sweep, publish_again;
 };
 
+/* commands.c */
+void commands_init(struct registry *r);
+void commands_run(struct registry *r);  /* plans and applies what is in line, as far as that goes now; in the turn's end */
+void commands_send(struct registry *r); /* the answers */
+void commands_stop(struct registry *r);
+void commands_fini(struct registry *r);
+void registry_remove_failed(struct entry *e); /* by --remove-unhealthy-workers; later, like any command */
+
+/* change.c */
+int change_plan(struct registry *r, struct registry_command *c) _must_check_;  /* C->result; c->plan says what apply will do */
+int change_apply(struct registry *r, struct registry_command *c) _must_check_; /* 0, or ERR_NOMEM in rare races */
+void change_abandon(struct registry_command *c);                               /* as if it had never been planned */
+void change_free_plan(struct registry_plan *p);                                /* what it still owns */
+
+/* ranks.c */
+struct entry_rows {
+    const struct worker *const *workers;
+    unsigned n;
+};
+struct entry_rows entry_rows(const struct entry *e); /* what a listed entry is in the table */
+int64_t entry_load(const struct entry *e);
+const struct worker *entry_row(const struct entry *e,
+                               const char *id); /* the rank of that id, else the entry's worker, its load up to date */
+int ranks_size(const struct worker_spec *s, unsigned *ret,
+               struct err *err) _must_check_; /* how many ranks it has; ERR_INVALID: nobody says */
+/* The ranks of BASE; those that E has keep their ids, orders and live parts. Takes nothing of E away. */
+int ranks_make(const struct entry *e, const struct worker *base, unsigned n, const struct worker ***ret) _must_check_;
+void ranks_free(const struct worker **ranks, unsigned n);
+int ranks_index(struct entry *e) _must_check_; /* their ids lead to E; all or none */
+void ranks_unindex(struct entry *e);
+
 /* registry.c */
+void registry_changed(struct registry *r); /* publishes, tells and answers at the end of the turn */
+int registry_entry_new(struct registry *r, const struct worker_spec *submitted, const char *id, enum entry_origin origin,
+                       struct entry **ret) _must_check_; /* known, in r->planned; ID NULL: a new one. ERR_LIMIT, ERR_NOMEM */
+int registry_replacement_new(struct entry *of, const struct worker_spec *submitted, struct entry **ret) _must_check_;
+void registry_replacement_drop(struct entry *replacement);    /* silently; NULL is fine */
+void registry_replacement_discard(struct entry *replacement); /* one that never began: at once, on any thread */
+struct worker_spec registry_in_force(const struct registry *r, const struct worker_spec *submitted);
+int registry_redescribe(struct entry *e, const struct worker *w)
+    _must_check_;                             /* a listed entry's next description; takes the reference; ERR_NOMEM of groups */
+void registry_entry_release(struct entry *e); /* no longer held */
 void registry_list_entry(struct entry *e,
                          struct worker *w);  /* takes W's reference: it is registered, ready; REGISTRY_ADDED follows */
 void registry_forget_entry(struct entry *e); /* the last statement of its caller */
 void registry_set_status(struct entry *e, enum worker_status status);
 struct worker *registry_describe(struct entry *e, const struct worker_spec *spec,
                                  uint64_t order) _must_check_; /* with the entry's id and live part; NULL: memory */
+
+/* restore.c: registry_restore, registry_add_startup */
 
 /* jobs.c */
 int job_begin(struct entry *e, enum job_type type, enum job_count count) _must_check_; /* pending; ERR_BUSY */
@@ -154,6 +215,8 @@ void registration_free(struct registration *g); /* cancels; NULL is fine */
 enum health_first { HEALTH_AT_ONCE, HEALTH_AFTER_INTERVAL };
 void health_begin(struct entry *e, enum health_first first);
 void health_stop(struct entry *e);
+void health_settings_changed(struct entry *e); /* e->worker was replaced by one with other settings: they take effect at once */
+struct str health_path(const struct entry *e);
 /* The state machine of spec control-plane 11.2, pure: the status after a probe that went well (OK) or not. */
 enum worker_status health_step(struct health_counters *c, enum worker_status from, bool ok, uint32_t successes_wanted,
                                uint32_t failures_allowed);

@@ -3,7 +3,7 @@
  * A worker is packed into one allocation: the same walk over its description runs twice, first to add up what the texts and arrays need, then to copy
  * them behind the struct.
  */
-#include "worker/worker.h"
+#include "worker/registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +154,7 @@ static struct worker_spec pack_spec(struct pack *p, const struct worker_spec *fr
                                   &s.kv_role,
                                   &s.kv_engine_id,
                                   &s.zmq_handshake_address,
+                                  &s.dp_base_url,
                                   &s.health_json,
                                   &s.http_pool_json,
                                   &s.resilience_json,
@@ -204,22 +205,24 @@ static void live_unref(struct worker_live *l)
         free(l);
 }
 
-/* Where the URL leads: views of w->spec.url. ipc:// URLs have no host. */
+/* Where the URL leads: views of w->spec.url, or of a rank's base URL. ipc:// URLs have no host. */
 static void set_target(struct worker *w)
 {
-    const char *end = w->spec.url.p + w->spec.url.n;
+    struct str base = w->spec.dp_base_url.n ? w->spec.dp_base_url : w->spec.url;
+    const char *end = base.p + base.n;
     struct url u;
     size_t begin;
 
-    if (url_parse(w->spec.url, &u, /* err= */ NULL) < 0)
+    if (url_parse(base, &u, /* err= */ NULL) < 0)
         return;
     w->host = u.host;
+    w->tls = str_eq(u.scheme, STR("https")) || str_eq(u.scheme, STR("grpcs"));
     w->port = u.port;
     w->base_path = u.path;
     while (str_has_suffix(w->base_path, STR("/")))
         w->base_path.n--;
     begin = u.scheme.n + strlen("://");
-    w->authority = str_range(w->spec.url.p + begin, end);
+    w->authority = str_range(base.p + begin, end);
     for (size_t i = 0; i < w->authority.n; i++)
         if (strchr("/?#", w->authority.p[i]))
             w->authority.n = i;
@@ -352,13 +355,22 @@ static void put_models_and_kind(struct json_writer *w, const struct worker_spec 
     json_end(w);
 }
 
-static void put_settings(struct json_writer *w, const struct worker_spec *s)
+enum secrets { SECRETS_HIDDEN, SECRETS_SHOWN };
+
+static void put_settings(struct json_writer *w, const struct worker_spec *s, enum secrets secrets)
 {
     json_put_u64(w, "priority", s->priority);
     json_put_f32(w, "cost", s->cost);
-    if (s->api_key.n)
+    if (s->api_key.n && secrets == SECRETS_SHOWN)
+        json_put_str(w, "api_key", s->api_key);
+    else if (s->api_key.n)
         json_put_bool(w, "has_api_key", true);
     PUT_NUMBER(w, "bootstrap_port", s->bootstrap_port);
+    if (s->dp_base_url.n) {
+        json_put_str(w, "dp_base_url", s->dp_base_url);
+        PUT_NUMBER(w, "dp_rank", s->dp_rank);
+        PUT_NUMBER(w, "dp_size", s->dp_size);
+    }
     PUT_TEXT(w, "kv_connector", s->kv_connector);
     PUT_TEXT(w, "kv_role", s->kv_role);
     PUT_TEXT(w, "kv_engine_id", s->kv_engine_id);
@@ -371,6 +383,15 @@ static void put_settings(struct json_writer *w, const struct worker_spec *s)
     PUT_TEXT(w, "multimodal_tensor_transport", s->multimodal_tensor_transport);
     PUT_NUMBER(w, "multimodal_shm_min_bytes", s->multimodal_shm_min_bytes);
     PUT_TEXT(w, "zmq_handshake_address", s->zmq_handshake_address);
+}
+
+void worker_spec_write(struct json_writer *w, const struct worker_spec *s)
+{
+    json_object(w);
+    json_put_str(w, "url", s->url);
+    put_models_and_kind(w, s);
+    put_settings(w, s, SECRETS_SHOWN);
+    json_end(w);
 }
 
 static void put_job(struct json_writer *w, const struct worker_job_view *job)
@@ -423,7 +444,7 @@ void worker_write_json(struct json_writer *w, const struct worker *worker, const
         json_put_str(w, "model_id", s->models[0].id);
     json_put_str(w, "url", s->url);
     put_models_and_kind(w, s);
-    put_settings(w, s);
+    put_settings(w, s, SECRETS_HIDDEN);
     json_put_bool(w, "is_healthy", status == WORKER_READY);
     json_put_str(w, "status", worker_status_text(status));
     json_put_u64(w, "load", load > 0 ? (uint64_t)load : 0);

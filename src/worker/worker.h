@@ -49,6 +49,10 @@ extern const size_t WORKER_CAPABILITIES_N;
 #define CAPABILITY_EMBEDDINGS (1u << 3)
 #define CAPABILITY_RERANK     (1u << 4)
 #define CAPABILITY_VISION     (1u << 6)
+#define CAPABILITY_REASONING  (1u << 8)
+#define CAPABILITY_IMAGE_GEN  (1u << 9)
+#define CAPABILITY_AUDIO      (1u << 10)
+#define CAPABILITY_MODERATION (1u << 11)
 #define CAPABILITIES_DEFAULT  135 /* chat, completions, responses, tools */
 
 /* Spec control-plane 6.2. */
@@ -103,7 +107,11 @@ struct worker_spec {
     float cost;             /* 1.0 */
     struct str api_key;     /* secret: never printed */
     int32_t bootstrap_port; /* -1 = absent */
+    int64_t dp_size;        /* -1 = absent */
     struct str kv_connector, kv_role, kv_engine_id, zmq_handshake_address;
+    struct str
+        dp_base_url; /* of a rank of a data-parallel group: where requests go; `url` is "<dp_base_url>@<dp_rank>"; empty otherwise */
+    int64_t dp_rank; /* -1: the group itself */
     /* What was given of these objects: valid compact JSON, members in the order of the spec page; empty = nothing given */
     struct str health_json, http_pool_json, resilience_json;
     uint32_t max_connection_attempts;                                         /* 20 */
@@ -119,10 +127,12 @@ struct worker_live {
     _Atomic unsigned refs;
     _Atomic int64_t load;       /* requests in flight: counted from the pick to the end of the body or the abort */
     _Atomic uint64_t processed; /* picks */
-    _Atomic uint64_t failures;  /* attempts that failed before a reply's head */
+    _Atomic uint64_t failures;  /* attempts that broke off, or were answered with a 5xx status */
+    _Atomic uint64_t busy_us;   /* sum of the times from pick to end of the requests that ended */
     _Atomic int status;         /* enum worker_status; written by the control thread only, as the following two */
     _Atomic int reason;         /* why the last health probe failed: a negative enum err_code or an HTTP status; 0 = it did not */
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
+    _Atomic uint64_t heard_us;  /* loop clock: when bytes of a good reply came last; up to HEARD_STEP_US late. 0 = never */
 };
 
 struct worker {
@@ -133,6 +143,7 @@ struct worker {
     struct worker_spec spec;
     struct str host; /* of the base URL; where requests go */
     uint16_t port;
+    bool tls;                 /* https, grpcs */
     struct str base_path;     /* path of the URL without a trailing '/': prefix of every route; usually empty */
     struct str authority;     /* "host:port" for the Host field */
     struct worker_live *live; /* one reference */
@@ -160,6 +171,12 @@ static inline bool worker_is_ready(const struct worker *w)
     return worker_status(w) == WORKER_READY;
 }
 
+/* Anthropic itself takes its key as x-api-key, beside anthropic-version. */
+static inline bool worker_is_anthropic(const struct worker *w)
+{
+    return w->spec.runtime == RUNTIME_EXTERNAL && str_eq(w->spec.provider, STR("anthropic"));
+}
+
 /* The pair that counts a request: begin at the pick, end exactly once per begin. */
 static inline void worker_load_begin(const struct worker *w)
 {
@@ -170,6 +187,27 @@ static inline void worker_load_end(const struct worker *w)
 {
     atomic_fetch_sub_explicit(&w->live->load, 1, memory_order_relaxed);
 }
+/* What a request's time with a worker came to; for the rates of GET /metrics. */
+static inline void worker_count_busy(const struct worker *w, uint64_t us)
+{
+    atomic_fetch_add_explicit(&w->live->busy_us, us, memory_order_relaxed);
+}
+static inline void worker_count_failure(const struct worker *w)
+{
+    atomic_fetch_add_explicit(&w->live->failures, 1, memory_order_relaxed);
+}
+
+#define HEARD_STEP_US 250000 /* written this often at most: all loops share the cache line */
+
+/* Bytes of a good reply came. */
+static inline void worker_heard(const struct worker *w, uint64_t now_us)
+{
+    uint64_t before = atomic_load_explicit(&w->live->heard_us, memory_order_relaxed);
+
+    if (now_us >= before + HEARD_STEP_US)
+        atomic_store_explicit(&w->live->heard_us, now_us, memory_order_relaxed);
+}
+
 static inline int64_t worker_load(const struct worker *w)
 {
     return atomic_load_explicit(&w->live->load, memory_order_relaxed);

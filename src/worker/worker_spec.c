@@ -2,158 +2,17 @@
  *
  *   JSON --json_shape_read--> struct raw_spec (views of the text) --convert--> struct worker_spec --worker_spec_copy--> the caller's arena
  *
- * The objects `health`, `http_pool` and `resilience` are checked against their shapes and then written again, compact and in the order of the shape, with
- * what was given and nothing else: so a GET shows what a POST said, whatever a client put around it.
+ * Read next: worker_parts.h (the objects inside a spec), worker_patch.c (what changes one).
  */
-#include "worker/registry.h"
+#include "worker/worker_parts.h"
 
+#include <float.h>
 #include <inttypes.h>
 
 #include "base/url.h"
 
 #define SPEC_ITEMS_MAX 1024         /* labels, models: looked through one by one */
 #define SPEC_BYTES_MAX (256u << 10) /* of one worker's description: thousands of them stand in memory, and lists print them */
-
-/* A member with a default that is no null, and one that is optional; GIVEN of the optional ones count from 0 in each struct. */
-#define DEFAULTED(S, member, shape)                                                           \
-    {                                                                                         \
-        .name = #member, .type = shape, .at = offsetof(S, member), .at_given = SHAPE_NO_GIVEN \
-    }
-#define OPTIONAL(S, i, member, shape)                                                                                            \
-    {                                                                                                                            \
-        .name = #member, .type = shape, .flags = SHAPE_NULLABLE, .at = offsetof(S, member), .at_given = offsetof(S, given) + (i) \
-    }
-
-/* ---- the objects that are kept as JSON ---- */
-
-struct raw_health {
-    uint64_t timeout_secs, check_interval_secs, drain_settle_secs;
-    uint32_t success_threshold, failure_threshold;
-    bool disable_health_check;
-    bool given[6];
-};
-
-enum { HEALTH_TIMEOUT, HEALTH_INTERVAL, HEALTH_SUCCESS, HEALTH_FAILURE, HEALTH_DISABLE, HEALTH_DRAIN };
-
-static const struct json_shape_field HEALTH_FIELDS[] = {
-    OPTIONAL(struct raw_health, HEALTH_TIMEOUT, timeout_secs, SHAPE_U64),
-    OPTIONAL(struct raw_health, HEALTH_INTERVAL, check_interval_secs, SHAPE_U64),
-    OPTIONAL(struct raw_health, HEALTH_SUCCESS, success_threshold, SHAPE_U32),
-    OPTIONAL(struct raw_health, HEALTH_FAILURE, failure_threshold, SHAPE_U32),
-    OPTIONAL(struct raw_health, HEALTH_DISABLE, disable_health_check, SHAPE_BOOL),
-    OPTIONAL(struct raw_health, HEALTH_DRAIN, drain_settle_secs, SHAPE_U64),
-};
-static const struct json_shape HEALTH = {
-    .name = "HealthCheckUpdate",
-    .size = sizeof(struct raw_health),
-    .fields = HEALTH_FIELDS,
-    .fields_n = ARRAY_LEN(HEALTH_FIELDS),
-};
-
-struct raw_pool {
-    uint64_t pool_max_idle_per_host, pool_idle_timeout_secs, timeout_secs, connect_timeout_secs;
-    bool given[4];
-};
-
-static const struct json_shape_field POOL_FIELDS[] = {
-    OPTIONAL(struct raw_pool, 0, pool_max_idle_per_host, SHAPE_U64),
-    OPTIONAL(struct raw_pool, 1, pool_idle_timeout_secs, SHAPE_U64),
-    OPTIONAL(struct raw_pool, 2, timeout_secs, SHAPE_U64),
-    OPTIONAL(struct raw_pool, 3, connect_timeout_secs, SHAPE_U64),
-};
-static const struct json_shape POOL = {
-    .name = "HttpPoolConfig",
-    .size = sizeof(struct raw_pool),
-    .fields = POOL_FIELDS,
-    .fields_n = ARRAY_LEN(POOL_FIELDS),
-};
-
-struct raw_resilience {
-    uint64_t initial_backoff_ms, max_backoff_ms, cb_timeout_secs, cb_window_secs;
-    uint32_t max_retries, cb_failure_threshold, cb_success_threshold;
-    float backoff_multiplier, jitter_factor;
-    bool disable_retry, disable_circuit_breaker;
-    struct json_shape_array retryable_status_codes; /* uint16_t */
-    bool given[12];
-};
-
-static const struct json_shape_field RESILIENCE_FIELDS[] = {
-    OPTIONAL(struct raw_resilience, 0, max_retries, SHAPE_U32),
-    OPTIONAL(struct raw_resilience, 1, initial_backoff_ms, SHAPE_U64),
-    OPTIONAL(struct raw_resilience, 2, max_backoff_ms, SHAPE_U64),
-    OPTIONAL(struct raw_resilience, 3, backoff_multiplier, SHAPE_F32),
-    OPTIONAL(struct raw_resilience, 4, jitter_factor, SHAPE_F32),
-    OPTIONAL(struct raw_resilience, 5, disable_retry, SHAPE_BOOL),
-    OPTIONAL(struct raw_resilience, 6, cb_failure_threshold, SHAPE_U32),
-    OPTIONAL(struct raw_resilience, 7, cb_success_threshold, SHAPE_U32),
-    OPTIONAL(struct raw_resilience, 8, cb_timeout_secs, SHAPE_U64),
-    OPTIONAL(struct raw_resilience, 9, cb_window_secs, SHAPE_U64),
-    OPTIONAL(struct raw_resilience, 10, disable_circuit_breaker, SHAPE_BOOL),
-    { .name = "retryable_status_codes",
-      .type = SHAPE_ARRAY,
-      .element = SHAPE_U16,
-      .flags = SHAPE_NULLABLE,
-      .at = offsetof(struct raw_resilience, retryable_status_codes),
-      .at_given = offsetof(struct raw_resilience, given) + 11 },
-};
-static const struct json_shape RESILIENCE = {
-    .name = "ResilienceUpdate",
-    .size = sizeof(struct raw_resilience),
-    .fields = RESILIENCE_FIELDS,
-    .fields_n = ARRAY_LEN(RESILIENCE_FIELDS),
-};
-
-static void write_value(struct json_writer *w, enum json_shape_type type, const void *at)
-{
-    const struct json_shape_array *array = at;
-
-    switch (type) {
-    case SHAPE_U32:
-        json_value_u64(w, *(const uint32_t *)at);
-        break;
-    case SHAPE_U64:
-        json_value_u64(w, *(const uint64_t *)at);
-        break;
-    case SHAPE_F32:
-        json_value_f32(w, *(const float *)at);
-        break;
-    case SHAPE_BOOL:
-        json_value_bool(w, *(const bool *)at);
-        break;
-    default: /* the one array: of u16 */
-        json_array(w);
-        for (size_t i = 0; i < array->n; i++)
-            json_value_u64(w, ((const uint16_t *)array->items)[i]);
-        json_end(w);
-        break;
-    }
-}
-
-/* What OBJECT was given, as JSON in ARENA; empty when nothing was. */
-static struct str write_given(const struct json_shape *shape, const void *object, struct arena *arena)
-{
-    struct buf out = { 0 };
-    struct json_writer w;
-    bool any = false;
-    struct str text;
-
-    json_begin(&w, &out);
-    json_object(&w);
-    for (size_t i = 0; i < shape->fields_n; i++) {
-        const struct json_shape_field *f = &shape->fields[i];
-
-        if (!*((const bool *)object + f->at_given))
-            continue;
-        any = true;
-        json_key(&w, str_of(f->name));
-        write_value(&w, f->type, (const char *)object + f->at);
-    }
-    json_end(&w);
-    arena->failed |= out.failed;
-    text = any ? arena_str(arena, buf_str(&out)) : STR_NONE;
-    buf_fini(&out);
-    return text;
-}
 
 /* ---- ModelCard ---- */
 
@@ -329,9 +188,9 @@ static const struct json_shape_field SPEC_FIELDS[] = {
     OPTIONAL(struct raw_spec, SPEC_API_KEY, api_key, SHAPE_STR),
     OPTIONAL(struct raw_spec, SPEC_BOOTSTRAP, bootstrap_port, SHAPE_U16),
     OPTIONAL(struct raw_spec, SPEC_KV_BLOCK, kv_block_size, SHAPE_U64),
-    OBJECT(health, &HEALTH),
-    OBJECT(http_pool, &POOL),
-    OBJECT(resilience, &RESILIENCE),
+    OBJECT(health, &WORKER_HEALTH_SHAPE),
+    OBJECT(http_pool, &WORKER_POOL_SHAPE),
+    OBJECT(resilience, &WORKER_RESILIENCE_SHAPE),
     DEFAULTED(struct raw_spec, max_connection_attempts, SHAPE_U32),
     OPTIONAL(struct raw_spec, SPEC_LOAD_MONITOR, load_monitor_interval_secs, SHAPE_U64),
     { .name = "multimodal_tensor_transport",
@@ -456,24 +315,6 @@ static void convert_labels(const struct json_shape_array *raw, struct arena *are
         s->labels[i] = (struct worker_label){ p[i].key, p[i].value };
 }
 
-/* Settings of seconds are cut where milliseconds would not fit any more: 49 days. */
-static int64_t seconds(const struct raw_health *h, int which, uint64_t v)
-{
-    return h->given[which] ? (int64_t)MIN(v, (uint64_t)HEALTH_SECONDS_MAX) : -1;
-}
-
-static struct worker_health_update convert_health(const struct raw_health *h)
-{
-    return (struct worker_health_update){
-        .timeout_s = seconds(h, HEALTH_TIMEOUT, h->timeout_secs),
-        .interval_s = seconds(h, HEALTH_INTERVAL, h->check_interval_secs),
-        .success_threshold = h->given[HEALTH_SUCCESS] ? (int64_t)h->success_threshold : -1,
-        .failure_threshold = h->given[HEALTH_FAILURE] ? (int64_t)h->failure_threshold : -1,
-        .drain_settle_s = seconds(h, HEALTH_DRAIN, h->drain_settle_secs),
-        .disabled = h->given[HEALTH_DISABLE] ? h->disable_health_check : -1,
-    };
-}
-
 static int64_t number(bool given, uint64_t v)
 {
     return given ? (int64_t)MIN(v, (uint64_t)INT64_MAX) : -1;
@@ -503,17 +344,18 @@ static struct worker_spec convert(const struct raw_spec *raw, struct arena *aren
     s.cost = raw->cost;
     s.api_key = raw->api_key;
     s.bootstrap_port = raw->given[SPEC_BOOTSTRAP] ? raw->bootstrap_port : -1;
+    s.dp_size = -1; /* ignored on input: the engine says it (spec control-plane 6.1) */
     s.zmq_handshake_address = raw->zmq_handshake_address;
-    s.health_json = write_given(&HEALTH, &raw->health, arena);
-    s.http_pool_json = write_given(&POOL, &raw->http_pool, arena);
-    s.resilience_json = write_given(&RESILIENCE, &raw->resilience, arena);
+    s.health_json = worker_part_write(&WORKER_HEALTH_SHAPE, &raw->health, arena);
+    s.http_pool_json = worker_part_write(&WORKER_POOL_SHAPE, &raw->http_pool, arena);
+    s.resilience_json = worker_part_write(&WORKER_RESILIENCE_SHAPE, &raw->resilience, arena);
     s.max_connection_attempts = raw->max_connection_attempts;
     s.kv_block_size = number(raw->given[SPEC_KV_BLOCK], raw->kv_block_size);
     s.load_monitor_interval_s = number(raw->given[SPEC_LOAD_MONITOR], raw->load_monitor_interval_secs);
     s.multimodal_shm_min_bytes = number(raw->given[SPEC_SHM_MIN], raw->multimodal_shm_min_bytes);
     if (raw->given[SPEC_TRANSPORT])
         s.multimodal_tensor_transport = str_of(TRANSPORT_NAMES[raw->multimodal_tensor_transport]);
-    s.health_update = convert_health(&raw->health);
+    s.health_update = worker_health_given(&raw->health);
     return s;
 }
 
@@ -523,6 +365,7 @@ void worker_spec_defaults(struct worker_spec *spec)
         .priority = 50,
         .cost = 1.0f,
         .bootstrap_port = -1,
+        .dp_size = -1,
         .max_connection_attempts = 20,
         .kv_block_size = -1,
         .load_monitor_interval_s = -1,
@@ -555,8 +398,10 @@ int worker_spec_check(const struct worker_spec *s, struct err *err)
     const struct worker_health_update *h = &s->health_update;
     size_t bytes = worker_spec_bytes(s);
 
-    if (s->cost < 0)
+    if (!(s->cost >= 0)) /* NaN too */
         return err_set(err, ERR_INVALID, "Invalid value for field 'cost': %g - must not be negative", (double)s->cost);
+    if (s->cost > FLT_MAX)
+        return err_set(err, ERR_INVALID, "Invalid value for field 'cost': %g - must be finite", (double)s->cost);
     if (h->success_threshold == 0)
         return err_set(err, ERR_INVALID, "Invalid value for field 'health.success_threshold': 0 - must be at least 1");
     if (h->failure_threshold == 0)
@@ -575,18 +420,6 @@ int worker_spec_check(const struct worker_spec *s, struct err *err)
                        "Invalid value for field 'worker': %zu bytes - a worker's description has at most %u bytes", bytes,
                        SPEC_BYTES_MAX);
     return 0;
-}
-
-struct worker_health_conf worker_health_merge(const struct worker_health_conf *base, const struct worker_health_update *u)
-{
-    return (struct worker_health_conf){
-        .timeout_s = u->timeout_s > 0 ? (uint32_t)u->timeout_s : base->timeout_s,
-        .interval_s = u->interval_s > 0 ? (uint32_t)u->interval_s : base->interval_s,
-        .success_threshold = u->success_threshold >= 0 ? (uint32_t)u->success_threshold : base->success_threshold,
-        .failure_threshold = u->failure_threshold >= 0 ? (uint32_t)u->failure_threshold : base->failure_threshold,
-        .drain_settle_s = u->drain_settle_s >= 0 ? (uint32_t)u->drain_settle_s : base->drain_settle_s,
-        .disabled = u->disabled >= 0 ? u->disabled : base->disabled,
-    };
 }
 
 struct str worker_url_canonical(struct str url, struct arena *arena)

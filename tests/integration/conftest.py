@@ -90,10 +90,10 @@ class Process:
 class Engine(Process):
     """One mock engine process."""
 
-    def __init__(self, *flags, port=None):
+    def __init__(self, *flags, port=None, host="127.0.0.1"):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        super().__init__(["mock-engine", "--host", "127.0.0.1", "--port", self.port, *flags])
+        super().__init__(["mock-engine", "--host", host, "--port", self.port, *flags])
         wait_until(lambda: not self.running() or answers(self.url + "/version") or answers(self.url + "/v1/models"), what="mock engine")
         assert self.running(), self.output()
 

@@ -1,4 +1,4 @@
-"""The shell lines of README.md, docs/mock-engine.md, docs/bench.md and docs/auth.md, in their order, as a reader pastes them.
+"""The shell lines of README.md and of the guides in docs/, in their order, as a reader pastes them.
 
 Only what a test must change is changed: ports are free ones, a bench runs half a second, the GPU hosts of the README are mock engines, and the gateway gets a metrics port of its
 own. `smg mock-engine` and `smg launch` keep running until the next one of their kind; every other line must succeed, and curl fails on an HTTP error.
@@ -45,7 +45,9 @@ class Reader:
         self.running = {}
         (directory / ".curlrc").write_text("fail\n")
         path = f"{SMG.parent}:{os.environ['PATH']}"
+        self.directory = directory
         self.env = {**{k: v for k, v in os.environ.items() if not k.startswith("SMG_")}, "PATH": path, "CURL_HOME": str(directory)}
+        self.env["SMG_GATEWAY"] = f"http://127.0.0.1:{self.gateway_port}"
 
     def localise(self, command):
         def port(match):
@@ -61,27 +63,37 @@ class Reader:
         if kind == "launch":
             words += ["--host", "127.0.0.1", "--port", self.gateway_port] if "--port" not in words else []
             words += ["--prometheus-host", "127.0.0.1", "--prometheus-port", free_port(), "--shutdown-grace-period-secs", 0]
+        words = [self.directory / w if (self.directory / str(w)).is_file() else w for w in words]  # a file that an earlier line made
         process = self.running[kind] = self.start(Process, words)
-        url = f"http://127.0.0.1:{self.gateway_port}/readiness" if kind == "launch" else f"http://127.0.0.1:{self.engine_port}/v1/models"
-        wait_until(lambda: not process.running() or succeeds(url), seconds=20, what=" ".join(map(str, words)))
+        scheme = "https" if "--tls-cert-path" in words else "http"
+        answers = "readiness" if "--worker-urls" in words else "health"
+        url = f"{scheme}://127.0.0.1:{self.gateway_port}/{answers}" if kind == "launch" else f"{scheme}://127.0.0.1:{self.engine_port}/v1/models"
+        # Who asks for a client certificate is not asked: curl's 35 and 56 are its refusals, in TLS 1.2 and 1.3.
+        fine = {0, 35, 56} if "--tls-client-ca-path" in words else {0}
+        wait_until(lambda: not process.running() or asked(url) in fine, seconds=20, what=" ".join(map(str, words)))
         assert process.running(), process.output()
 
     def paste(self, command):
         command = self.localise(command)
+        if command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            self.env[name] = subprocess.run(f'printf %s "{value}"', shell=True, capture_output=True, text=True, env=self.env, cwd=self.directory, check=True).stdout
+            return None
         words = shlex.split(command.removesuffix("&"))
         if words[:2] in (["smg", "mock-engine"], ["smg", "launch"]):
             self.serve(words[1], words[1:])
             return None
         if words[:2] == ["smg", "bench"]:
             command = re.sub(r" --warmup \S+", " --warmup 0.1", re.sub(r" -d \S+", "", command)) + " -d 0.5"
-        done = subprocess.run(command, shell=True, capture_output=True, text=True, env=self.env, timeout=30 * SLOWNESS)
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, env=self.env, cwd=self.directory, timeout=30 * SLOWNESS)
         wanted = next((status for mark, status in ENDS_WITH.items() if mark in command), 0)
         assert done.returncode == wanted, f"{command}\nended with {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
 
-def succeeds(url):
-    return subprocess.run(["curl", "-sf", "-o", "/dev/null", "-m", "2", url]).returncode == 0
+def asked(url):
+    """curl's exit status."""
+    return subprocess.run(["curl", "-sfk", "-o", "/dev/null", "-m", "2", url]).returncode
 
 
 @pytest.fixture
@@ -120,6 +132,31 @@ def test_the_page_of_auth(reader, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     said = [text for text in paste_page(reader, "docs/auth.md", 7).values() if text is not None]
     assert '"workers":[' in said[1] and '"workers":[' in said[-1]
+
+
+def test_the_page_of_the_control_plane(reader):
+    pasted = commands("docs/control-plane.md")
+    assert len(pasted) >= 28, pasted
+    said = [text for text in map(reader.paste, pasted) if text]
+    tables = [text for text in said if text.startswith("ID ")]
+    assert tables[0].count(" ready ") == 2
+    assert "Successfully flushed cache on all 2 workers\n" in said
+    assert any(text.startswith("WORKER") and text.count("http://") == 2 for text in said)
+    assert any("labels.rack                      7\n" in text for text in said)
+    assert any(text.startswith("2 workers: 2 ready", text.index("\n") + 1) for text in said if text.startswith("smg top "))
+
+
+def test_the_page_of_tls(reader, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = paste_page(reader, "docs/tls.md", 13)
+    assert any('"chat.completion"' in text for text in said.values() if text) and any("0 failed" in text for text in said.values() if text)
+
+
+def test_the_page_of_the_state_directory(reader, tmp_path):
+    said = [reader.paste(c.replace("/var/lib/smg", str(tmp_path / "smg"))) for c in commands("docs/state.md")]
+    assert len(said) == 6 and '"accepted"' in said[2]
+    wait_until(lambda: "gold" in reader.paste("curl localhost:30000/workers"), what="the restored worker")
+    assert (tmp_path / "smg.backup").read_bytes()[:8] == b"smgstate"
 
 
 def test_every_option_of_a_tool_that_its_page_names_exists():

@@ -165,11 +165,11 @@ def test_a_secret_is_never_listed(start, empty):  # 35
     assert "w0rker-s3cret" not in empty.output()
 
 
-def add_pipelined(gateway, urls):
-    """Adds workers that need no engine, a hundred POSTs in flight on one connection."""
+def add_pipelined(gateway, urls, **members):
+    """Adds workers, a hundred POSTs in flight on one connection."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as s:
         for i in range(0, len(urls), 100):
-            bodies = [json.dumps({"url": u, "runtime": "external", "models": [{"id": "many"}]}) for u in urls[i:i + 100]]
+            bodies = [json.dumps({"url": u, **members}) for u in urls[i:i + 100]]
             s.sendall("".join(f"POST /workers HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\nContent-Length: {len(b)}\r\n\r\n{b}" for b in bodies).encode())
             answers = b""
             while answers.count(b"background processing\"}") < len(bodies):
@@ -182,7 +182,7 @@ def add_pipelined(gateway, urls):
 def test_a_list_of_4000_workers(empty):
     urls = [f"http://127.0.0.1:1/w{i}" for i in range(4000)]
     began = time.monotonic()
-    add_pipelined(empty, urls)
+    add_pipelined(empty, urls, runtime="external", models=[{"id": "many"}])
     wait_until(lambda: empty.client.get("/readiness").json().get("healthy_workers") == 4000, what="all are ready")
     assert time.monotonic() - began < 10 * SLOWNESS
     began = time.monotonic()
@@ -190,3 +190,25 @@ def test_a_list_of_4000_workers(empty):
     assert time.monotonic() - began < 1 * SLOWNESS
     assert [w["url"] for w in listed["workers"]] == urls and listed["total"] == listed["stats"]["regular_count"] == 4000
     assert [m["id"] for m in empty.client.get("/v1/models").json()["data"]] == ["many"]
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_4000_workers_register_in_time(start, empty):
+    engine = start(Engine, host="0.0.0.0")  # every address of 127/8 is this machine: thousands of workers, one engine
+    urls = [f"http://127.1.{i // 250}.{1 + i % 250}:{engine.port}" for i in range(4000)]
+    began = time.monotonic()
+    for i in range(0, 4000, 500):  # a thousand jobs at most wait or run at one time
+        add_pipelined(empty, urls[i:i + 500], health={"check_interval_secs": 60})
+        wait_until(lambda: empty.client.get("/readiness").json().get("healthy_workers", 0) >= i + 100, seconds=30, what="most are ready")
+    wait_until(lambda: empty.client.get("/readiness").json()["healthy_workers"] == 4000, seconds=30, what="all are ready")
+    took = time.monotonic() - began
+    print(f"4000 workers registered in {took:.1f} s")
+    assert took < 30
+    times = []
+    for _ in range(5):
+        t = time.monotonic()
+        r = empty.client.get("/workers")
+        times.append(time.monotonic() - t)
+    print(f"GET /workers: {min(times) * 1000:.1f} ms, {len(r.content)} bytes")
+    assert r.json()["total"] == 4000

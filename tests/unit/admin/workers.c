@@ -18,6 +18,8 @@ static const struct route ROUTES[] = {
     { HTTP_POST, "/workers", ROUTE_ADMIN, ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS, admin_add_worker, 0, NULL },
     { HTTP_GET, "/workers", ROUTE_ADMIN, ROUTE_BODY_NONE, ROUTE_ERRORS_WORKERS, admin_list_workers, 0, NULL },
     { HTTP_GET, "/workers/{worker_id}", ROUTE_ADMIN, ROUTE_BODY_NONE, ROUTE_ERRORS_WORKERS, admin_get_worker, 0, NULL },
+    { HTTP_PUT, "/workers/{worker_id}", ROUTE_ADMIN, ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS, admin_replace_worker, 0, NULL },
+    { HTTP_PATCH, "/workers/{worker_id}", ROUTE_ADMIN, ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS, admin_update_worker, 0, NULL },
     { HTTP_DELETE, "/workers/{worker_id}", ROUTE_ADMIN, ROUTE_BODY_NONE, ROUTE_ERRORS_WORKERS, admin_remove_worker, 0, NULL },
 };
 

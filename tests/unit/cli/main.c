@@ -24,24 +24,41 @@ static int note_call(const char *command, int argc, const char *const *argv)
     return 7;
 }
 
-int cli_launch(int argc, const char *const *argv)
-{
-    return note_call("launch", argc, argv);
-}
-
-int cli_mock_engine(int argc, const char *const *argv)
-{
-    return note_call("mock-engine", argc, argv);
-}
-
-int cli_bench(int argc, const char *const *argv)
-{
-    return note_call("bench", argc, argv);
-}
-
 static const struct option OPTIONS[] = { { .name = "--flavour", .type = OPT_STR, .help = "what it tastes of" } };
-const struct option_table MOCK_TABLE = { .command = "mock-engine", .summary = "engines", .options = OPTIONS, .options_n = 1 };
-const struct option_table BENCH_TABLE = { .command = "bench", .summary = "measures", .options = OPTIONS, .options_n = 1 };
+
+#define STAND_IN(run, text)                    \
+    int run(int argc, const char *const *argv) \
+    {                                          \
+        return note_call((text), argc, argv);  \
+    }
+#define STAND_IN_TABLE(table, text) \
+    const struct option_table table = { .command = (text), .summary = "does it", .options = OPTIONS, .options_n = 1 };
+
+STAND_IN(cli_launch, "launch")
+STAND_IN(cli_mock_engine, "mock-engine")
+STAND_IN(cli_bench, "bench")
+STAND_IN(cli_top, "top")
+STAND_IN(cli_loads, "loads")
+STAND_IN(cli_worker_list, "worker list")
+STAND_IN(cli_worker_get, "worker get")
+STAND_IN(cli_worker_add, "worker add")
+STAND_IN(cli_worker_patch, "worker patch")
+STAND_IN(cli_worker_replace, "worker replace")
+STAND_IN(cli_worker_rm, "worker rm")
+STAND_IN(cli_worker_drain, "worker drain")
+STAND_IN(cli_cache_flush, "cache flush")
+STAND_IN_TABLE(MOCK_TABLE, "mock-engine")
+STAND_IN_TABLE(BENCH_TABLE, "bench")
+STAND_IN_TABLE(TOP_TABLE, "top")
+STAND_IN_TABLE(LOADS_TABLE, "loads")
+STAND_IN_TABLE(WORKER_LIST_TABLE, "worker list")
+STAND_IN_TABLE(WORKER_GET_TABLE, "worker get")
+STAND_IN_TABLE(WORKER_ADD_TABLE, "worker add")
+STAND_IN_TABLE(WORKER_PATCH_TABLE, "worker patch")
+STAND_IN_TABLE(WORKER_REPLACE_TABLE, "worker replace")
+STAND_IN_TABLE(WORKER_RM_TABLE, "worker rm")
+STAND_IN_TABLE(WORKER_DRAIN_TABLE, "worker drain")
+STAND_IN_TABLE(CACHE_FLUSH_TABLE, "cache flush")
 
 int version_print(void)
 {
@@ -112,6 +129,44 @@ static void a_command_gets_the_arguments_behind_its_name(void **state)
     assert_called("bench", 0);
     assert_int_equal(RUN("launch", "--port", "1"), 7);
     assert_called("launch", 2);
+}
+
+static void a_command_of_two_words_gets_what_stands_behind_both(void **state)
+{
+    assert_int_equal(RUN("worker", "list", "--model", "m"), 7);
+    assert_called("worker list", 2);
+    assert_string_equal(called.first, "--model");
+    assert_int_equal(RUN("worker", "ls"), 7);
+    assert_called("worker list", 0);
+    assert_int_equal(RUN("cache", "flush"), 7);
+    assert_called("cache flush", 0);
+}
+
+static void half_a_command_of_two_words_is_wrong_usage(void **state)
+{
+    assert_int_equal(RUN("worker"), 2);
+    assert_string_equal(err, "smg: error: 'worker' wants a command behind it; `smg worker --help` lists them\n");
+    assert_int_equal(RUN("worker", "--model", "list"), 2);
+    assert_int_equal(RUN("worker", "fly"), 2);
+    assert_string_equal(err, "smg: error: no command 'worker fly'; `smg worker --help` lists those that there are\n");
+    assert_int_equal(RUN("cache", "list"), 2); /* a command of another group */
+    assert_int_equal(RUN("list"), 2);
+    assert_null(called.command);
+}
+
+static void help_of_a_group_lists_its_commands(void **state)
+{
+    assert_int_equal(RUN("worker", "--help"), 0);
+    assert_non_null(strstr(out, "  drain "));
+    assert_null(strstr(out, "  flush "));
+    assert_int_equal(RUN("help", "cache"), 0);
+    assert_non_null(strstr(out, "  flush "));
+    assert_int_equal(RUN("help", "worker", "drain"), 0);
+    assert_non_null(strstr(out, "--flavour"));
+    assert_int_equal(RUN("help", "--markdown", "worker", "list"), 0);
+    assert_non_null(strstr(out, "# smg worker list"));
+    assert_int_equal(RUN("help", "worker", "fly"), 2);
+    assert_null(called.command);
 }
 
 static void start_is_another_name_for_launch(void **state)
@@ -218,6 +273,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_command_gets_the_arguments_behind_its_name),
+        cmocka_unit_test(a_command_of_two_words_gets_what_stands_behind_both),
+        cmocka_unit_test(half_a_command_of_two_words_is_wrong_usage),
+        cmocka_unit_test(help_of_a_group_lists_its_commands),
         cmocka_unit_test(start_is_another_name_for_launch),
         cmocka_unit_test(no_command_and_options_alone_mean_launch),
         cmocka_unit_test(no_arguments_at_all_are_no_harm),

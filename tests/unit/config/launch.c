@@ -151,7 +151,9 @@ static void case_6_model_aliases(void **state)
 static void case_7_to_12_options_of_missing_features_stop_the_start(void **state)
 {
     static const struct line LINES[] = {
-        { { "--tls-cert-path", "x" }, 2, "--tls-cert-path is not available in this version" },
+        { { "--tls-cert-path", "x" }, 1, "Both --tls-cert-path and --tls-key-path must be specified together" },
+        { { "--client-key-path", "x" }, 1, "Both --client-cert-path and --client-key-path must be specified together" },
+        { { "--tls-client-ca-path", "x" }, 1, "--tls-client-ca-path needs --tls-cert-path and --tls-key-path" },
         { { "--enable-mesh" }, 2, "--enable-mesh is not available in this version" },
         { { "--service-discovery" }, 2, "--service-discovery is not available in this version" },
         { { "--enable-trace", "--otlp-traces-endpoint", "collector" },
@@ -169,7 +171,6 @@ static void case_7_to_12_options_of_missing_features_stop_the_start(void **state
         { { "--policy", "fastest" },
           2,
           "invalid value 'fastest' for '--policy <POLICY>': possible values: round_robin, random, power_of_two" },
-        { { "--load-monitor-interval", "10" }, 2, "--load-monitor-interval is not available in this version" },
         { { "--selector" }, 2, "--selector is not available in this version" },
     };
 

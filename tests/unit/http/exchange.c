@@ -3,6 +3,7 @@
 #include "served.h"
 
 #include <malloc.h>
+#include <poll.h>
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -589,6 +590,58 @@ static void times_and_bytes_are_noted(void **state)
     close(fd);
 }
 
+/* ---- when it goes out ---- */
+
+static int watched;        /* the client's socket, which nobody reads meanwhile */
+static int patience_ms;    /* how long on_end waits for bytes there */
+static bool went_first[2]; /* per end: some were there */
+
+static void look_at_the_wire(void)
+{
+    struct pollfd p = { .fd = watched, .events = POLLIN };
+
+    if (app.ends < 2)
+        went_first[app.ends] = poll(&p, 1, patience_ms) == 1;
+}
+
+static void hold_and_answer(int fd, const char *requests, int patience)
+{
+    watched = fd;
+    patience_ms = patience;
+    SET(at_end, look_at_the_wire);
+    say(fd, requests);
+    wait_for(one_held);
+    served_do(reply_to_held, NULL);
+}
+
+static void a_reply_goes_out_before_log_and_metrics_hear_of_it(void **state)
+{
+    int fd = client();
+
+    hold_and_answer(fd, GET("/hold"), 5000);
+    assert_int_equal(SEEN(ends), 1);
+    assert_true(went_first[0]);
+    hear_reply(fd);
+    close(fd);
+}
+
+static bool two_ended(void)
+{
+    return app.ends == 2;
+}
+
+static void with_the_next_request_at_hand_it_waits_for_that_reply(void **state)
+{
+    int fd = client();
+
+    hold_and_answer(fd, GET("/hold") "GET /items/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 0);
+    wait_for(two_ended);
+    assert_false(went_first[0]);
+    hear_all(fd);
+    assert_non_null(strstr(heard.text, "\r\n\r\nheldHTTP"));
+    close(fd);
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, default_server, stop_server)
 
 int main(void)
@@ -618,6 +671,8 @@ int main(void)
         RULE(a_generator_that_says_too_much_breaks),
         RULE(a_reference_ends_with_its_exchange),
         RULE(times_and_bytes_are_noted),
+        RULE(a_reply_goes_out_before_log_and_metrics_hear_of_it),
+        RULE(with_the_next_request_at_hand_it_waits_for_that_reply),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

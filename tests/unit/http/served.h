@@ -34,6 +34,7 @@ static struct app {
     enum script script;
     uint64_t generate_bytes, generate_step;
     void (*probe)(struct exchange *ex); /* called by GET /probe */
+    void (*at_end)(void);               /* called by the filters' on_end; NULL = nothing */
 
     /* what happened */
     struct exchange *held; /* of /hold and of a waiting filter; NULL after its end */
@@ -286,6 +287,8 @@ static inline void record_reply(struct exchange *ex, void *context)
 
 static inline void record_end(struct exchange *ex, void *context)
 {
+    if (app.at_end)
+        app.at_end();
     app.ends++;
     app.held = NULL;
     app.outcome = ex->outcome;

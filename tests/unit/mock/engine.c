@@ -162,11 +162,12 @@ static void a_runtime_has_its_own_endpoints(void **state)
         const char *path;
         unsigned status;
     } rows[] = {
-        { MOCK_SGLANG, "/server_info", 200 }, { MOCK_SGLANG, "/version", 404 },     { MOCK_SGLANG, "/v1/loads", 200 },
-        { MOCK_VLLM, "/version", 200 },       { MOCK_VLLM, "/server_info", 404 },   { MOCK_VLLM, "/v1/loads", 404 },
-        { MOCK_VLLM, "/metrics", 200 },       { MOCK_TRTLLM, "/v1/loads", 200 },    { MOCK_TRTLLM, "/version", 404 },
-        { MOCK_OPENAI, "/metrics", 404 },     { MOCK_OPENAI, "/server_info", 404 }, { MOCK_OPENAI, "/v1/models", 200 },
-        { MOCK_OPENAI, "/health", 200 },
+        { MOCK_SGLANG, "/server_info", 200 },     { MOCK_SGLANG, "/version", 404 },     { MOCK_SGLANG, "/v1/loads", 200 },
+        { MOCK_VLLM, "/version", 200 },           { MOCK_VLLM, "/server_info", 404 },   { MOCK_VLLM, "/v1/loads", 404 },
+        { MOCK_VLLM, "/metrics", 200 },           { MOCK_TRTLLM, "/v1/loads", 200 },    { MOCK_TRTLLM, "/version", 404 },
+        { MOCK_OPENAI, "/metrics", 404 },         { MOCK_OPENAI, "/server_info", 404 }, { MOCK_OPENAI, "/v1/models", 200 },
+        { MOCK_OPENAI, "/health", 200 },          { MOCK_OLLAMA, "/health", 404 },      { MOCK_LLAMACPP, "/health", 200 },
+        { MOCK_TOKENSPEED, "/server_info", 200 }, { MOCK_MLX, "/server_info", 404 },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -79,6 +79,46 @@ static void a_credential_of_the_gateway_stays_here(void **state)
     arena_fini(&f.arena);
 }
 
+static void anthropic_takes_its_key_in_its_own_way(void **state)
+{
+    struct fixture f = a_request();
+
+    (void)state;
+    f.request.path = STR("/v1/messages");
+    f.to.anthropic = true;
+    f.to.api_key = STR("wk");
+    client_sent(&f, "x-api-key", "sk-user");
+    client_sent(&f, "authorization", "Bearer sk-user");
+    assert_str(head(&f), "POST /v1/messages HTTP/1.1\r\nhost: w1:8000\r\naccept: */*\r\ncontent-type: application/json\r\n"
+                         "content-length: 66\r\nx-api-key: wk\r\nanthropic-version: 2023-06-01\r\nx-request-id: r-1\r\n\r\n");
+    client_sent(&f, "Anthropic-Version", "2024-01-01");
+    client_sent(&f, "anthropic-beta", "b1");
+    assert_str(head(&f), "POST /v1/messages HTTP/1.1\r\nhost: w1:8000\r\naccept: */*\r\ncontent-type: application/json\r\n"
+                         "content-length: 66\r\nx-api-key: wk\r\nAnthropic-Version: 2024-01-01\r\nanthropic-beta: b1\r\n"
+                         "x-request-id: r-1\r\n\r\n");
+    f.request.path = STR("/v1/chat/completions"); /* its OpenAI dialect takes a bearer token */
+    assert_int_not_equal(str_find(head(&f), STR("authorization: Bearer wk")), STR_NPOS);
+    assert_int_equal(str_find(head(&f), STR("x-api-key")), STR_NPOS);
+    arena_fini(&f.arena);
+}
+
+static void anthropic_gets_the_clients_own_key_where_it_may(void **state)
+{
+    struct fixture f = a_request();
+
+    (void)state;
+    f.request.path = STR("/v1/messages");
+    f.to.anthropic = true;
+    client_sent(&f, "x-api-key", "sk-user");
+    assert_int_not_equal(str_find(head(&f), STR("x-api-key: sk-user")), STR_NPOS);
+    f.request.forward_authorization = false;
+    assert_int_equal(str_find(head(&f), STR("sk-user")), STR_NPOS);
+    f.request.forward_authorization = true;
+    f.to.anthropic = false;
+    assert_int_equal(str_find(head(&f), STR("sk-user")), STR_NPOS);
+    arena_fini(&f.arena);
+}
+
 static void a_get_has_no_body_fields_and_a_base_path_comes_first(void **state)
 {
     struct fixture f = a_request();
@@ -108,6 +148,8 @@ int main(void)
         cmocka_unit_test(only_the_allow_list_goes_along),
         cmocka_unit_test(a_workers_key_replaces_the_clients_credential),
         cmocka_unit_test(a_credential_of_the_gateway_stays_here),
+        cmocka_unit_test(anthropic_takes_its_key_in_its_own_way),
+        cmocka_unit_test(anthropic_gets_the_clients_own_key_where_it_may),
         cmocka_unit_test(a_get_has_no_body_fields_and_a_base_path_comes_first),
         cmocka_unit_test(no_memory_is_told),
     };

@@ -49,22 +49,46 @@ static void the_engine_is_known_by_its_owner_or_its_paths(void **state)
         int version, server_info;
         enum worker_runtime runtime;
     } CASES[] = {
-        { "sglang", 0, 0, RUNTIME_SGLANG },     { "nvidia", 0, 0, RUNTIME_SGLANG },
-        { "vllm", 0, 200, RUNTIME_VLLM },       { "VLLM", 0, 0, RUNTIME_VLLM },
-        { "trtllm", 0, 0, RUNTIME_TRTLLM },     { "mlx", 0, 0, RUNTIME_MLX },
-        { "somebody", 200, 404, RUNTIME_VLLM }, { "somebody", 404, 200, RUNTIME_SGLANG },
-        { "somebody", 200, 200, RUNTIME_VLLM }, { "somebody", 404, 500, RUNTIME_UNSPECIFIED },
+        { "sglang", 0, 0, RUNTIME_SGLANG },
+        { "nvidia", 0, 0, RUNTIME_SGLANG },
+        { "vllm", 0, 200, RUNTIME_VLLM },
+        { "VLLM", 0, 0, RUNTIME_VLLM },
+        { "trtllm", 0, 0, RUNTIME_TRTLLM },
+        { "mlx", 0, 0, RUNTIME_MLX },
+        { "tokenspeed", 0, 0, RUNTIME_TOKENSPEED },
+        { "somebody", 200, 404, RUNTIME_VLLM },
+        { "somebody", 404, 200, RUNTIME_SGLANG },
+        { "somebody", 200, 200, RUNTIME_VLLM },
+        { "somebody", 404, 500, RUNTIME_UNSPECIFIED },
     };
     char body[128];
 
     for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
         snprintf(body, sizeof body, "{\"data\":[{\"id\":\"m\",\"owned_by\":\"%s\"}]}", CASES[i].owner);
         answers = (struct detect_answers){ .models = says(body),
-                                           .version.status = CASES[i].version,
-                                           .server_info.status = CASES[i].server_info };
+                                           .version = { CASES[i].version, STR("{\"version\":\"1\"}") },
+                                           .server_info = { CASES[i].server_info, STR("{}") } };
         assert_int_equal(detect_runtime(&answers), CASES[i].runtime);
         detect(NULL, 0);
         assert_int_equal(found.runtime, CASES[i].runtime ? CASES[i].runtime : RUNTIME_SGLANG);
+    }
+}
+
+/* LM Studio answers 200 to every path, others show a page. */
+static void an_answer_that_describes_nothing_names_no_engine(void **state)
+{
+    static const char *const BODIES[] = { "<html>", "{\"error\":\"Unexpected endpoint or method. (GET /version)\"}", "[]", "\"ok\"",
+                                          "" };
+
+    for (size_t i = 0; i < ARRAY_LEN(BODIES); i++) {
+        answers = (struct detect_answers){ .models = says("{\"data\":[{\"id\":\"m\",\"owned_by\":\"organization_owner\"}]}"),
+                                           .version = says(BODIES[i]),
+                                           .server_info = says(BODIES[i]),
+                                           .model_info = says(BODIES[i]) };
+        assert_int_equal(detect_runtime(&answers), RUNTIME_UNSPECIFIED);
+        detect(NULL, 0);
+        assert_str(found.models[0].id, "m");
+        assert_int_equal(found.labels_n, 1);
     }
 }
 
@@ -157,6 +181,88 @@ static void further_models_of_the_engine_are_served_too(void **state)
     assert_str(found.models[2].id, "7");
 }
 
+static void adapters_have_their_bases_card_and_other_models_their_own(void **state)
+{
+    answers.models = says("{\"data\":[{\"id\":\"base\",\"max_model_len\":100},{\"id\":\"lora\",\"parent\":\"base\"},"
+                          "{\"id\":\"other\",\"max_model_len\":200,\"parent\":null},{\"id\":\"third\"}]}");
+    answers.model_info = says("{\"architectures\":[\"A\"],\"tokenizer_path\":\"tok\"}");
+    detect(NULL, 0);
+    assert_int_equal(found.models_n, 4);
+    assert_int_equal(found.models[1].context_length, 100);
+    assert_str(found.models[1].tokenizer_path, "tok");
+    assert_int_equal(found.models[2].context_length, 200);
+    assert_int_equal(found.models[2].architectures_n, 0);
+    assert_int_equal(found.models[3].context_length, 0);
+}
+
+/* 44: what the expansion of a data-parallel engine goes by */
+static void the_number_of_ranks_is_a_positive_integer_or_none(void **state)
+{
+    static const struct {
+        const char *info;
+        int64_t dp_size;
+    } CASES[] = {
+        { "{\"dp_size\":4}", 4 },   { "{\"dp_size\":\"8\"}", 8 }, { "{\"dp_size\":0}", -1 },       { "{\"dp_size\":\"abc\"}", -1 },
+        { "{\"dp_size\":-1}", -1 }, { "{\"dp_size\":1.5}", -1 },  { "{\"dp_size\":1000000}", -1 }, { "{}", -1 },
+    };
+    struct err err;
+
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        answers.server_info = says(CASES[i].info);
+        detect(NULL, 0);
+        assert_int_equal(found.dp_size, CASES[i].dp_size);
+        assert_int_equal(detect_check_dp(&found, &err), CASES[i].dp_size > 0 ? 0 : ERR_INVALID);
+    }
+    assert_string_equal(err.message, "Failed to get DP info: No dp_size in response from http://a:1");
+    found.mode = WORKER_GRPC;
+    assert_int_equal(detect_check_dp(&found, &err), ERR_INVALID);
+    assert_string_equal(err.message, "Failed to get DP info for http://a:1: no positive dp_size in discovered metadata");
+    found.mode = WORKER_ZMQ;
+    assert_int_equal(detect_check_dp(&found, &err), 0);
+    found.dp_size = 2;
+    assert_int_equal(detect_check_dp(&found, &err), ERR_INVALID);
+    assert_string_equal(err.message,
+                        "ZMQ worker http://a:1 cannot run data-parallel (dp_size=2); DP>1 over ZMQ is not yet supported");
+}
+
+/* The first that is present decides, even when it is no number. */
+static void the_context_length_has_an_order(void **state)
+{
+    static const struct {
+        const char *info;
+        unsigned length;
+    } CASES[] = {
+        { "{\"model_path\":\"m\",\"context_length\":10,\"max_total_tokens\":20}", 10 },
+        { "{\"model_path\":\"m\",\"max_total_tokens\":20}", 20 },
+        { "{\"model_path\":\"m\",\"context_length\":\"auto\",\"max_total_tokens\":20}", 0 },
+        { "{\"model_path\":\"m\",\"context_length\":-1}", 0 },
+        { "{\"model_path\":\"m\",\"context_length\":4294967296}", 0 },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        answers.server_info = says(CASES[i].info);
+        detect(NULL, 0);
+        assert_int_equal(found.models[0].context_length, CASES[i].length);
+    }
+}
+
+static void class_labels_that_are_given_stand(void **state)
+{
+    struct worker_label good[] = { { STR("id2label_json"), STR("{\"0\":\"no\",\"1\":\"yes\"}") }, { STR("num_labels"), STR("5") } };
+    struct worker_label bad[] = { { STR("id2label_json"), STR("{\"zero\":\"no\"}") }, { STR("num_labels"), STR("1") } };
+
+    answers.server_info = says("{\"model_path\":\"m\"}");
+    submitted.labels = good;
+    submitted.labels_n = 2;
+    detect(NULL, 0);
+    assert_str(found.models[0].id2label_json, "{\"0\":\"no\",\"1\":\"yes\"}");
+    assert_int_equal(found.models[0].num_labels, 2);
+    submitted.labels = bad;
+    detect(NULL, 0);
+    assert_str(found.models[0].id2label_json, "{\"0\":\"LABEL_0\"}");
+    assert_int_equal(found.models[0].num_labels, 1);
+}
+
 static void the_operators_models_and_labels_stand(void **state)
 {
     struct model_card cards[] = { { .id = STR("mine"), .model_type = 1, .context_length = 5 },
@@ -245,7 +351,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE(the_engine_is_known_by_its_owner_or_its_paths),
+        RULE(an_answer_that_describes_nothing_names_no_engine),
         RULE(a_declared_engine_is_believed),
+        RULE(adapters_have_their_bases_card_and_other_models_their_own),
+        RULE(the_number_of_ranks_is_a_positive_integer_or_none),
+        RULE(the_context_length_has_an_order),
+        RULE(class_labels_that_are_given_stand),
         RULE(values_become_labels_by_their_kind),
         RULE(the_model_list_alone_gives_an_identity),
         RULE(a_vllm_engine_tells_its_version),

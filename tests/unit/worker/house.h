@@ -251,7 +251,7 @@ static inline void house_close(void)
 
 struct asked {
     enum registry_command_kind kind;
-    const char *spec; /* REGISTRY_ADD: JSON */
+    const char *spec; /* REGISTRY_ADD, _REPLACE, _UPDATE: JSON */
     char id[UUID_TEXT_LEN + 1];
     int result;
     char json[8192];
@@ -284,21 +284,46 @@ static inline void asked_send(void *arg)
     memcpy(c->id, a->id, sizeof c->id);
     c->answered = asked_answered;
     c->owner = a;
-    if (a->kind == REGISTRY_ADD) {
+    if (a->kind == REGISTRY_UPDATE) {
         assert_int_equal(json_parse(str_of(a->spec), &c->arena, &doc, NULL), 0);
+        assert_int_equal(worker_patch_read(&doc, &c->arena, &c->patch, NULL), 0);
+    } else if (a->kind == REGISTRY_ADD || a->kind == REGISTRY_REPLACE) {
+        assert_int_equal(json_parse(str_of(a->spec), &c->arena, &doc, NULL), 0);
+        c->keep_api_key = !json_exists(json_get(json_root(&doc), STR("api_key")));
         assert_int_equal(worker_spec_read(&doc, &c->arena, &c->spec, NULL), 0);
         c->spec.url = worker_url_canonical(c->spec.url, &c->arena);
     }
     registry_command_post(c);
 }
 
-static inline void ask(struct asked *a)
+/* Sends; ask_wait waits for the answer. */
+static inline void ask_begin(struct asked *a)
 {
     sem_init(&a->done, 0, 0);
     house_do(house.front, asked_send, a);
+}
+
+static inline void ask_wait(struct asked *a)
+{
     while (sem_wait(&a->done) != 0)
         ;
     sem_destroy(&a->done);
+}
+
+static inline void ask(struct asked *a)
+{
+    ask_begin(a);
+    ask_wait(a);
+}
+
+/* REGISTRY_REPLACE, REGISTRY_UPDATE */
+static inline int ask_change(enum registry_command_kind kind, const char *id, const char *json)
+{
+    struct asked a = { .kind = kind, .spec = json };
+
+    memcpy(a.id, id, sizeof a.id);
+    ask(&a);
+    return a.result;
 }
 
 static inline int ask_add(const char *spec, char id[UUID_TEXT_LEN + 1])

@@ -4,6 +4,7 @@
 #include "fail_alloc.h"
 
 #include "worker/detect.h"
+#include "worker/external.h"
 #include "worker/registry.h"
 
 static const char SPEC[] =
@@ -34,6 +35,24 @@ static void a_description_is_read_whole_or_not_at_all(void **state)
             assert_str(spec.models[0].aliases[0], "a");
             assert_str(spec.resilience_json, "{\"retryable_status_codes\":[500]}");
         }
+        arena_fini(&arena);
+    }
+}
+
+static void a_providers_models_are_read_whole_or_not_at_all(void **state)
+{
+    FOR_EACH_FAILING_ALLOCATION(n)
+    {
+        struct model_card *cards;
+        struct arena arena;
+        size_t cards_n = 0;
+        int r;
+
+        arena_init(&arena, NULL, 0);
+        r = external_models(STR("{\"data\":[{\"id\":\"a\"},{\"id\":\"b\\u0063\"}]}"), &arena, &cards, &cards_n);
+        assert_int_equal(r, fail_alloc_failed() ? ERR_NOMEM : 0);
+        if (r == 0)
+            assert_int_equal(cards_n, 2);
         arena_fini(&arena);
     }
 }
@@ -85,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_description_is_read_whole_or_not_at_all),
         cmocka_unit_test(answers_are_understood_whole_or_not_at_all),
+        cmocka_unit_test(a_providers_models_are_read_whole_or_not_at_all),
         cmocka_unit_test(a_table_stands_whole_or_not_at_all),
     };
 

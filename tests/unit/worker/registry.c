@@ -42,6 +42,11 @@ static void end_request(const struct worker *w)
     worker_unref(w);
 }
 
+static bool is_not_ready(void *id)
+{
+    return strstr(ask_get(id), "\"status\":\"not_ready\"") != NULL;
+}
+
 /* ---- registration ---- */
 
 static void an_engine_that_is_up_is_ready_in_under_a_second(void **state)
@@ -159,6 +164,32 @@ static void an_engine_without_information_is_registered_all_the_same(void **stat
     assert_null(strstr(ask_get(id), "model_id"));
 }
 
+static void an_engine_without_a_health_endpoint_is_watched_by_its_models(void **state)
+{
+    char id[UUID_TEXT_LEN + 1];
+    unsigned asked;
+
+    engine->status[E_HEALTH] = 0;
+    assert_int_equal(
+        ask_add(spec_for(engine, ",\"health\":{\"check_interval_secs\":1,\"failure_threshold\":1,\"timeout_secs\":1}"), id), 0);
+    wait_until(is_ready, id, 2000);
+    asked = atomic_load(&engine->asked[E_HEALTH]);
+    engine->status[E_MODELS] = 500;
+    wait_until(is_not_ready, id, 4000);
+    assert_non_null(strstr(ask_get(id), "\"model_id\":\"m1\""));
+    assert_int_equal(atomic_load(&engine->asked[E_HEALTH]), asked);
+}
+
+static void a_model_list_that_fails_for_good_holds_nobody_up(void **state)
+{
+    char id[UUID_TEXT_LEN + 1];
+
+    engine->status[E_MODELS] = 500;
+    assert_int_equal(ask_add(spec_for(engine, ""), id), 0);
+    wait_until(is_ready, id, 4000);
+    assert_non_null(strstr(ask_get(id), "\"model_id\":\"m1\"")); /* of /server_info */
+}
+
 static void a_model_list_that_comes_late_is_asked_again(void **state)
 {
     char id[UUID_TEXT_LEN + 1];
@@ -181,7 +212,6 @@ static void kinds_of_workers_to_come_wait_with_a_reason(void **state)
         { "{\"url\":\"grpc://127.0.0.1:1\"}", "gRPC workers are not available in this version" },
         { "{\"url\":\"grpcs://127.0.0.1:1\"}", "gRPC workers are not available in this version" },
         { "{\"url\":\"ipc:///tmp/none\"}", "ZMQ (ipc://) workers are not available in this version" },
-        { "{\"url\":\"https://127.0.0.1:1\"}", "https workers are not available in this version" },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
@@ -436,11 +466,6 @@ static void an_id_that_nobody_has_is_not_found(void **state)
 
 #define QUICK ",\"health\":{\"check_interval_secs\":1,\"success_threshold\":1,\"failure_threshold\":1,\"timeout_secs\":1}"
 
-static bool is_not_ready(void *id)
-{
-    return strstr(ask_get(id), "\"status\":\"not_ready\"") != NULL;
-}
-
 static bool is_failed(void *id)
 {
     return strstr(ask_get(id), "\"status\":\"failed\",\"load\"") != NULL;
@@ -571,6 +596,8 @@ int main(void)
         RULE(older_names_of_the_information_are_asked_when_the_new_ones_are_missing),
         RULE(a_vllm_engine_is_not_asked_for_sglangs_paths),
         RULE(an_engine_without_information_is_registered_all_the_same),
+        RULE(an_engine_without_a_health_endpoint_is_watched_by_its_models),
+        RULE(a_model_list_that_fails_for_good_holds_nobody_up),
         RULE(a_model_list_that_comes_late_is_asked_again),
         RULE(kinds_of_workers_to_come_wait_with_a_reason),
         RULE(a_handshake_address_needs_a_zmq_worker),
