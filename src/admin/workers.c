@@ -122,6 +122,7 @@ static void on_added(struct registry_command *c)
         registry_command_free(c);
         return;
     }
+    ex->facts.resource = arena_str(&ex->arena, str_of(c->id)); /* for the audit: the path of a POST does not say it */
     if (c->result == 0)
         reply_accepted(ex, c);
     else if (c->result == ERR_EXISTS)

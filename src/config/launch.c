@@ -17,6 +17,30 @@ static int lower_header_names(struct option_list *list, struct arena *arena)
     return 0;
 }
 
+/* The environment holds one text: entries separated by commas (a key with a comma goes to the command line or into the file). */
+static int split_control_keys(struct launch_config *c, struct arena *arena, struct option_report *report)
+{
+    struct str rest = c->control_plane_api_keys.items[0], entry;
+    struct option_list list = { .items = arena_array(arena, rest.n / 2 + 1, sizeof(struct str)) };
+    struct err err = { 0 };
+
+    if (!list.items)
+        return ERR_NOMEM;
+    while (rest.n) {
+        (void)str_split(rest, ',', &entry, &rest);
+        entry = str_trim(entry);
+        if (entry.n == 0)
+            continue;
+        if (launch_syntax_control_key(entry, &err) < 0)
+            option_report_add(report, OPTION_INVALID,
+                              "Invalid value in the environment variable CONTROL_PLANE_API_KEYS, entry %zu: <redacted> - %s",
+                              list.n + 1, err.message);
+        list.items[list.n++] = entry;
+    }
+    c->control_plane_api_keys = list;
+    return 0;
+}
+
 static void add_notes(const struct launch_config *c, struct option_report *report)
 {
     if (option_source(&LAUNCH_TABLE, report, "--policy") == OPTION_DEFAULT)
@@ -35,6 +59,10 @@ int launch_parse(const struct option_input *in, struct arena *arena, struct laun
     ret->prometheus_host = launch_without_brackets(ret->prometheus_host);
     ret->enable_igw |= ret->service_discovery; /* discovery finds workers of any model */
     r = lower_header_names(&ret->request_id_headers, arena);
+    if (r < 0)
+        return r;
+    if (option_source(&LAUNCH_TABLE, report, "--control-plane-api-keys") == OPTION_ENV)
+        r = split_control_keys(ret, arena, report);
     if (r < 0)
         return r;
     launch_check(ret, report);

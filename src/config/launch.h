@@ -65,11 +65,12 @@ enum launch_timestamps { LAUNCH_TIMESTAMPS_SMG, LAUNCH_TIMESTAMPS_RFC3339 };
 
 struct launch_config {
     /* Listener and workers */
-    struct str host;                /* IPv4, IPv6 without brackets, or a name; not resolved here */
-    uint16_t port;                  /* 1..65535 */
-    uint16_t health_check_port;     /* 0 = no probe listener */
-    struct option_list worker_urls; /* each passed url_check_worker; http and https only */
-    struct str api_key;             /* secret; empty = open */
+    struct str host;                    /* IPv4, IPv6 without brackets, or a name; not resolved here */
+    uint16_t port;                      /* 1..65535 */
+    uint16_t health_check_port;         /* 0 = no probe listener */
+    struct option_list worker_urls;     /* each passed url_check_worker; http and https only */
+    struct str api_key;                 /* secret; empty = open */
+    struct option_list tenant_api_keys; /* "tenant:key", well-formed, no key twice; secrets */
     enum launch_backend backend;
     bool enable_igw;
     struct option_list model_aliases; /* "alias=canonical", well-formed, an alias names one canonical model */
@@ -110,9 +111,17 @@ struct launch_config {
     struct str prometheus_host;                        /* IP literal without brackets */
     struct option_numbers prometheus_duration_buckets; /* seconds, positive, rising; empty = the default 29 */
 
-    /* ---- not available yet ---- */
+    /* Control-plane auth */
+    struct option_list control_plane_api_keys; /* "id:name:role:key", well-formed; secrets */
+    struct str control_plane_api_keys_file;    /* path; empty = none */
+    struct str jwt_issuer, jwt_audience;       /* both or neither */
+    struct str jwt_jwks_uri;                   /* empty = by discovery */
+    struct str jwt_role_claim, jwt_ca_cert;
+    struct option_list jwt_role_mapping; /* "theirs=ours", well-formed */
+    bool jwt_allow_private_issuer;
+    bool disable_audit_logging, control_plane_audit_enabled; /* not both */
 
-    struct option_list tenant_api_keys;
+    /* ---- not available yet ---- */
 
     double cache_threshold, balance_rel_threshold, balance_token_usage_threshold, overload_token_usage_threshold;
     uint64_t balance_abs_threshold, eviction_interval_s, max_tree_size, block_size, max_idle_s;
@@ -174,9 +183,7 @@ struct launch_config {
 
     struct str tls_cert_path, tls_key_path, tls_client_ca_path, client_cert_path, client_key_path;
     enum launch_tls_version tls_min_version;
-    struct option_list ca_cert_paths, control_plane_api_keys, jwt_role_mapping;
-    struct str jwt_issuer, jwt_audience, jwt_jwks_uri, jwt_role_claim;
-    bool disable_audit_logging, control_plane_audit_enabled;
+    struct option_list ca_cert_paths;
 
     bool enable_mesh;
     struct str mesh_server_name, mesh_host, mesh_advertise_host;

@@ -404,6 +404,10 @@ static void check_tls_and_auth(struct check *k)
         failed(k, "Both --client-cert-path and --client-key-path must be specified together");
     if (!c->jwt_issuer.n != !c->jwt_audience.n)
         failed(k, "Both --jwt-issuer and --jwt-audience must be specified together");
+    if (c->jwt_jwks_uri.n && !c->jwt_issuer.n)
+        failed(k, "--jwt-jwks-uri needs --jwt-issuer and --jwt-audience");
+    if (c->disable_audit_logging && c->control_plane_audit_enabled)
+        failed(k, "--disable-audit-logging and --control-plane-audit-enabled contradict each other");
 }
 
 static void check_mesh_address(struct check *k, const char *field, struct str address)

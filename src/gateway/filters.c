@@ -1,7 +1,7 @@
 /* gateway/filters.c -- THE filter array: what every request meets before its handler, in this order; replies walk back the other way
  *
  * Request id first, so that everything later can name the request; then what observes (so that refusals are counted and logged too); then what refuses.
- * Authentication comes before anything that costs (admission, bodies, plugins).
+ * Authentication comes before anything that costs (admission, bodies, plugins), and before a known path tells which methods it has (spec control-plane 1.2).
  */
 #include "gateway/gateway_internal.h"
 
@@ -10,9 +10,9 @@ const struct filter GATEWAY_FILTERS[] = {
     { .name = "metrics", .on_head = observe_metrics_on_head, .on_end = observe_metrics_on_end, .context = CONTEXT_OBSERVE },
     { .name = "access log", .on_end = observe_access_log_on_end, .context = CONTEXT_OBSERVE },
     { .name = "CORS", .on_head = cors_on_head, .on_reply = cors_on_reply, .context = CONTEXT_CORS },
+    { .name = "body limit", .on_head = body_limit_on_head, .context = CONTEXT_GATEWAY },
+    { .name = "auth", .on_head = auth_on_head, .on_end = auth_on_end, .context = CONTEXT_AUTH },
     { .name = "404 and 405", .on_head = route_check_on_head, .context = CONTEXT_GATEWAY },
     { .name = "Expect", .on_head = expect_check_on_head, .context = CONTEXT_GATEWAY },
-    { .name = "body limit", .on_head = body_limit_on_head, .context = CONTEXT_GATEWAY },
-    { .name = "API key", .on_head = api_key_on_head, .context = CONTEXT_API_KEY },
 };
 const size_t GATEWAY_FILTERS_N = ARRAY_LEN(GATEWAY_FILTERS);

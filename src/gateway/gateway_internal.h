@@ -2,7 +2,7 @@
 #pragma once
 
 #include "admin/admin.h"
-#include "auth/api_key.h"
+#include "auth/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/openapi.h"
 #include "gateway/state.h"
@@ -24,7 +24,7 @@ enum gateway_context {
     CONTEXT_CORS,
     CONTEXT_REQUEST_ID,
     CONTEXT_OBSERVE,
-    CONTEXT_API_KEY,
+    CONTEXT_AUTH,
     CONTEXT_COUNT
 };
 
@@ -42,6 +42,7 @@ struct gateway_thread {
     struct inference inference;
     struct admin admin;
     struct observe_requests observe;
+    struct auth_thread auth;
     void *contexts[CONTEXT_COUNT];
     struct message drain, close; /* control -> thread */
     struct message idle, closed; /* thread -> control */
@@ -53,7 +54,7 @@ struct gateway {
     _Atomic int phase; /* enum gateway_phase: written by the control thread, read by probes on any loop */
 
     struct loop *control;
-    struct http_client *client; /* the control loop's */
+    struct http_client *client;  /* the control loop's */
     struct gateway_state *state; /* owned; NULL without --state-dir */
     struct registry *registry;
     struct load_monitor *load_monitor; /* owned; NULL without --engine-metrics */
@@ -66,7 +67,7 @@ struct gateway {
 
     struct cors cors;
     struct request_id_conf request_id;
-    struct api_key api_key;
+    struct auth *auth;  /* owned */
     struct buf openapi; /* owned: the document, made at the start */
 
     struct gateway_thread *threads; /* owned */

@@ -51,7 +51,8 @@ int gateway_watch_signals(struct gateway *g, struct err *err)
     static const int SIGNALS[] = { SIGTERM, SIGINT };
 
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit on the length of files (ulimit -f) is an error code of the state file's write, not the end */
+    signal(SIGXFSZ,
+           SIG_IGN); /* a limit on the length of files (ulimit -f) is an error code of the state file's write, not the end */
     for (unsigned i = 0; i < ARRAY_LEN(SIGNALS); i++) {
         int r = uv_signal_init(&g->control->uv, &g->signals[i]);
 
@@ -144,6 +145,7 @@ void gateway_thread_on_close(struct loop *loop, struct message *m)
 
 void gateway_close_control(struct gateway *g)
 {
+    auth_stop(g->auth);
     load_monitor_stop(g->load_monitor);
     if (g->registry)
         registry_stop(g->registry);
@@ -170,6 +172,7 @@ static void finish(struct gateway *g)
     if (g->closing)
         return;
     g->closing = true;
+    auth_stop(g->auth); /* who waits for keys is answered while its loop still runs */
     for (unsigned i = 0; i < g->threads_n; i++) {
         g->threads[i].close.run = gateway_thread_on_close;
         loop_post(g->threads[i].loop, &g->threads[i].close);

@@ -246,13 +246,15 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
     t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     observe_requests_init(&t->observe, t->loop);
+    if (auth_thread_init(&t->auth, g->auth, t->loop) < 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
     t->contexts[CONTEXT_GATEWAY] = g;
     t->contexts[CONTEXT_INFERENCE] = &t->inference;
     t->contexts[CONTEXT_ADMIN] = &t->admin;
     t->contexts[CONTEXT_CORS] = &g->cors;
     t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
     t->contexts[CONTEXT_OBSERVE] = &t->observe;
-    t->contexts[CONTEXT_API_KEY] = &g->api_key;
+    t->contexts[CONTEXT_AUTH] = &t->auth;
     r = http_server_new(t->loop, &server, &t->server);
     if (r < 0)
         return err_set(err, r, "out of memory");
@@ -310,6 +312,28 @@ static int add_startup_workers(struct gateway *g, struct err *err)
 
 /* ---- the whole ---- */
 
+static int make_auth(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    struct auth_conf conf = { .api_key = c->api_key,
+                              .tenant_keys = c->tenant_api_keys.items,
+                              .tenant_keys_n = c->tenant_api_keys.n,
+                              .control_keys = c->control_plane_api_keys.items,
+                              .control_keys_n = c->control_plane_api_keys.n,
+                              .control_keys_file = c->control_plane_api_keys_file,
+                              .jwt_issuer = c->jwt_issuer,
+                              .jwt_audience = c->jwt_audience,
+                              .jwt_jwks_uri = c->jwt_jwks_uri,
+                              .jwt_role_claim = c->jwt_role_claim,
+                              .role_mapping = c->jwt_role_mapping.items,
+                              .role_mapping_n = c->jwt_role_mapping.n,
+                              .jwt_ca_file = c->jwt_ca_cert,
+                              .jwt_allow_private = c->jwt_allow_private_issuer,
+                              .audit = !c->disable_audit_logging };
+
+    return auth_new(&conf, &g->auth, err);
+}
+
 static int make_shared(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -318,7 +342,9 @@ static int make_shared(struct gateway *g, struct err *err)
 
     g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
     g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
-    g->api_key = (struct api_key){ .key = c->api_key };
+    r = make_auth(g, err);
+    if (r < 0)
+        return r;
     if (!ops)
         return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
     r = policy_new(ops, &g->policy, err);
@@ -338,6 +364,7 @@ static void take_apart(struct gateway *g)
 {
     for (unsigned i = 0; i < g->threads_n; i++) {
         dispatcher_free(g->threads[i].dispatcher);
+        auth_thread_fini(&g->threads[i].auth);
         loop_free(g->threads[i].loop);
     }
     free(g->threads);
@@ -348,6 +375,7 @@ static void take_apart(struct gateway *g)
     router_free(g->router);
     router_free(g->metrics_router);
     router_free(g->probe_router);
+    auth_free(g->auth);
     loop_free(g->control);
     buf_fini(&g->openapi);
     gateway_free_tls(g);
@@ -389,6 +417,9 @@ int gateway_run(const struct launch_config *config, struct err *err)
         r = start_control(&g, err);
     if (r == 0)
         r = make_threads(&g, err);
+    if (r == 0)
+        r = auth_start(g.auth, g.control,
+                       err); /* may ask the identity provider and wait for it: everything else that can fail has been tried */
     if (r == 0)
         r = add_startup_workers(&g, err);
     if (r == 0)

@@ -79,15 +79,20 @@ struct exchange_facts {
     struct str worker;     /* URL of the worker that answered or was tried last */
     struct str error_code; /* of our own error replies: the x-smg-error-code */
     struct str policy;
+    struct str resource;    /* what a control-plane request was about, where its path does not say: the id of a new worker */
     unsigned attempts;      /* upstream calls started */
     bool streaming;         /* the request asked for a stream */
     uint64_t first_byte_us; /* loop clock: first byte of the reply's body handed to the kernel; 0 = none */
 };
 
 struct exchange_principal {
-    struct str id; /* "auth:<hash>" ... of spec control-plane 4.2; empty = nobody */
+    struct str id; /* "auth:<hash>" ... of spec control-plane 4.2, a key's id, a token's subject; empty = nobody */
     bool admin;
     bool credential_is_ours; /* the Authorization field authenticated against the gateway itself: never forward it */
+    /* auth/'s own, from its decision about the control plane to the audit record */
+    uint64_t decided_us; /* wall clock; 0 = there was none */
+    const char *method;  /* static: "jwt", "api_key", "none" */
+    struct str denied;   /* why; empty = let in. Static or arena */
 };
 
 /* The worker side: set by exchange_own, called at most once each per cause. */
@@ -107,6 +112,7 @@ struct exchange {
     struct http_head req;                /* from HEAD on */
     struct str peer;                     /* client's "ip:port"; the connection's memory, which lasts as long as the arena */
     const struct route *route;           /* NULL = no such path, or a wrong method (then route_allow says which would do) */
+    enum route_auth route_group;         /* of the path, whatever the method; ROUTE_PUBLIC when there is no such path */
     const char *route_label;             /* path template for metrics and logs, "other" when none */
     struct str route_allow;              /* "GET,HEAD" when the path exists under other methods */
     struct str params[ROUTE_PARAMS_MAX]; /* percent-decoded */

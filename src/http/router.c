@@ -19,6 +19,7 @@
 struct resource {
     struct str path; /* static: the route table's */
     unsigned params;
+    enum route_auth group; /* of its first route */
     const struct route *by_method[METHODS];
     char allow[ALLOW_MAX];
     size_t allow_n;
@@ -100,6 +101,7 @@ static int add_route(struct router *r, const struct route *route, struct err *er
         res = &r->resources[r->n++];
         res->path = path;
         res->params = count_params(path);
+        res->group = route->auth;
     }
     if (res->by_method[route->method])
         return err_set(err, ERR_EXISTS, "route %s %s stands twice in the table", name, route->path);
@@ -217,6 +219,7 @@ void router_find(const struct router *r, struct exchange *ex)
     if (!res)
         return;
     ex->route_label = res->path.p;
+    ex->route_group = res->group;
     if (method == HTTP_HEAD && !res->by_method[HTTP_HEAD])
         method = HTTP_GET;
     ex->route = method < METHODS ? res->by_method[method] : NULL;
@@ -265,8 +268,8 @@ enum filter_verdict body_limit_on_head(struct exchange *ex, void *context)
 {
     uint64_t max = ex->server->conf.max_body_bytes;
 
-    if (ex->req.body != HTTP_BODY_LENGTH || ex->req.length <= max)
-        return FILTER_GO_ON;
+    if (ex->req.body != HTTP_BODY_LENGTH || ex->req.length <= max || (!ex->route && ex->route_allow.n == 0))
+        return FILTER_GO_ON; /* an unknown path is that first */
     http_error_too_large(ex, max);
     return FILTER_ANSWERED;
 }

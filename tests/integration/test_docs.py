@@ -133,6 +133,12 @@ def test_the_page_of_the_bench(reader):
         assert re.search(r"^requests +[1-9]\d* succeeded, 0 failed", table, re.M), f"{command}\n{table}"
 
 
+def test_the_page_of_auth(reader, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    said = [text for text in paste_page(reader, "docs/auth.md", 7).values() if text is not None]
+    assert '"workers":[' in said[1] and '"workers":[' in said[-1]
+
+
 def test_the_page_of_the_control_plane(reader):
     pasted = commands("docs/control-plane.md")
     assert len(pasted) >= 28, pasted

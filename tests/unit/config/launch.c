@@ -151,7 +151,6 @@ static void case_6_model_aliases(void **state)
 static void case_7_to_12_options_of_missing_features_stop_the_start(void **state)
 {
     static const struct line LINES[] = {
-        { { "--tenant-api-key", "nocolon" }, 2, "--tenant-api-key is not available in this version" },
         { { "--tls-cert-path", "x" }, 1, "Both --tls-cert-path and --tls-key-path must be specified together" },
         { { "--client-key-path", "x" }, 1, "Both --client-cert-path and --client-key-path must be specified together" },
         { { "--tls-client-ca-path", "x" }, 1, "--tls-client-ca-path needs --tls-cert-path and --tls-key-path" },
@@ -173,9 +172,6 @@ static void case_7_to_12_options_of_missing_features_stop_the_start(void **state
           2,
           "invalid value 'fastest' for '--policy <POLICY>': possible values: round_robin, random, power_of_two" },
         { { "--selector" }, 2, "--selector is not available in this version" },
-        { { "--control-plane-api-keys", "a:b:admin:k", "c:d:user:k2" },
-          2,
-          "--control-plane-api-keys is not available in this version" },
     };
 
     check_lines(LINES, ARRAY_LEN(LINES));
@@ -346,9 +342,9 @@ static void the_environment_gives_the_key_and_the_log_filter(void **state)
 }
 
 /* Decision 3: auth that was asked for fails closed. A database URL alone asks for nothing. */
-static void the_environment_cannot_ask_for_missing_auth_unnoticed(void **state)
+static void the_environment_cannot_ask_for_half_an_auth_unnoticed(void **state)
 {
-    const struct variable keys[] = { { "CONTROL_PLANE_API_KEYS", "a:b:admin:k3y" }, { 0 } },
+    const struct variable keys[] = { { "CONTROL_PLANE_API_KEYS", "a:b:admin:k3y, c:d:k3y" }, { 0 } },
                           jwt[] = { { "JWT_ISSUER", "https://i" }, { 0 } };
     const struct variable stores[] = {
         { "REDIS_URL", "redis://h" }, { "POSTGRES_DB_URL", "postgres://h/d" }, { "ATP_PASSWORD", "x" }, { 0 }
@@ -358,13 +354,30 @@ static void the_environment_cannot_ask_for_missing_auth_unnoticed(void **state)
 
     PARSE(&p, &LAUNCH_TABLE, &c, keys);
     assert_refused(
-        &p, 2,
-        "--control-plane-api-keys (set by the environment variable CONTROL_PLANE_API_KEYS) is not available in this version");
+        &p, 1,
+        "Invalid value in the environment variable CONTROL_PLANE_API_KEYS, entry 2: <redacted> - Expected 'id:name:role:key'");
     assert_false(has_problem(&p, "k3y"));
     PARSE(&q, &LAUNCH_TABLE, &c, jwt);
-    assert_refused(&q, 2, "JWT_ISSUER");
+    assert_refused(&q, 1, "Both --jwt-issuer and --jwt-audience must be specified together");
     PARSE(&r, &LAUNCH_TABLE, &c, stores);
     assert_accepted(&r);
+}
+
+static void control_keys_in_the_environment_are_separated_by_commas(void **state)
+{
+    const struct variable keys[] = { { "CONTROL_PLANE_API_KEYS", "a:b:admin:k:1, c:d:user:k2," }, { 0 } };
+    _cleanup_(parsed_fini) struct parsed p, q;
+    struct launch_config c;
+
+    PARSE(&p, &LAUNCH_TABLE, &c, keys);
+    assert_accepted(&p);
+    assert_int_equal(c.control_plane_api_keys.n, 2);
+    assert_str(c.control_plane_api_keys.items[0], "a:b:admin:k:1");
+    assert_str(c.control_plane_api_keys.items[1], "c:d:user:k2");
+    PARSE(&q, &LAUNCH_TABLE, &c, keys, "--control-plane-api-keys", "x:y:admin:k,1"); /* here a comma is a part of the key */
+    assert_accepted(&q);
+    assert_int_equal(c.control_plane_api_keys.n, 1);
+    assert_str(c.control_plane_api_keys.items[0], "x:y:admin:k,1");
 }
 
 static void the_default_policy_is_said_once_and_only_when_it_was_not_chosen(void **state)
@@ -398,7 +411,8 @@ int main(void)
         cmocka_unit_test(single_values_are_checked),
         cmocka_unit_test(request_id_headers_are_kept_in_lowercase),
         cmocka_unit_test(the_environment_gives_the_key_and_the_log_filter),
-        cmocka_unit_test(the_environment_cannot_ask_for_missing_auth_unnoticed),
+        cmocka_unit_test(the_environment_cannot_ask_for_half_an_auth_unnoticed),
+        cmocka_unit_test(control_keys_in_the_environment_are_separated_by_commas),
         cmocka_unit_test(the_default_policy_is_said_once_and_only_when_it_was_not_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,6 +164,8 @@ static void cases_8_to_11_tls_mesh_discovery_traces(void **state)
         { { "--tls-cert-path", "x" }, 1, "Both --tls-cert-path and --tls-key-path must be specified together" },
         { { "--client-key-path", "x" }, 1, "Both --client-cert-path and --client-key-path must be specified together" },
         { { "--tls-cert-path", "x", "--tls-key-path", "y" }, 0, NULL },
+        { { "--jwt-jwks-uri", "https://x" }, 1, "--jwt-jwks-uri needs --jwt-issuer and --jwt-audience" },
+        { { "--disable-audit-logging", "--control-plane-audit-enabled" }, 1, "contradict each other" },
         { { "--jwt-issuer", "x" }, 1, "Both --jwt-issuer and --jwt-audience must be specified together" },
         { { "--enable-mesh" }, 1, "mesh advertise address cannot be unspecified; set --mesh-advertise-host" },
         { { "--enable-mesh", "--mesh-host", "127.0.0.1" }, 0, NULL },

@@ -1,14 +1,17 @@
-/* api_key.c -- who passes with the shared key (spec control-plane 4.1, 4.2), and whose credential the worker must not see */
+/* guard.c -- who passes (spec control-plane 4.1, 4.2, 4.4), and whose credential the worker must not see */
 #include "dispatch/stage.h"
 
-#include "auth/api_key.h"
+#include "auth/auth.h"
 
-static struct api_key key;
+#define K1_HEX "6ab9f1eb8f7d3388f4f9d586f66e99fd54080df2c446f0e58668b09c08a16dd0"
+
+static struct auth *auth;
+static struct auth_thread key;
 
 /* Tells what a handler would see. */
 static void handle(struct exchange *ex, void *context)
 {
-    char text[64];
+    char text[256];
     int n = snprintf(text, sizeof text, "id=%.*s admin=%d ours=%d", STR_FMT(ex->principal.id), ex->principal.admin,
                      ex->principal.credential_is_ours);
 
@@ -34,20 +37,30 @@ static const struct route ROUTES[] = {
     { .method = HTTP_GET, .path = "/get_model_info", .auth = ROUTE_PUBLIC, .handler = inference_info, .context = CTX_INFERENCE },
 };
 
-static const struct filter FILTERS[] = { { .name = "API key", .on_head = api_key_on_head, .context = CTX_TEST } };
+static const struct filter FILTERS[] = {
+    { .name = "API key", .on_head = auth_on_head, .on_end = auth_on_end, .context = CTX_TEST }
+};
 
-static void open_with(struct str k)
+static void open_conf(const struct auth_conf *conf)
 {
     static const struct engine engines[] = { { .kind = ENGINE_OPEN, .model = "m" }, { 0 } };
 
-    key.key = k;
+    assert_int_equal(auth_new(conf, &auth, NULL), 0);
     stage_open(engines, (struct stage_conf){
                             .routes = ROUTES, .routes_n = ARRAY_LEN(ROUTES), .filters = FILTERS, .filters_n = 1, .test = &key });
+    assert_int_equal(auth_thread_init(&key, auth, stage.loop), 0); /* before the first request */
+}
+
+static void open_with(struct str k)
+{
+    open_conf(&(struct auth_conf){ .api_key = k });
 }
 
 static int close_stage(void **state)
 {
     stage_close();
+    auth_thread_fini(&key);
+    auth_free(auth);
     return 0;
 }
 
@@ -76,7 +89,7 @@ static void the_key_opens_data_and_admin_and_is_marked_as_ours(void **state)
     open_with(STR("k1"));
     get("/data", "Bearer k1");
     assert_status(200);
-    assert_heard("id=api-key admin=1 ours=1");
+    assert_heard("id=auth:" K1_HEX " admin=1 ours=1");
     get("/admin", "Bearer k1");
     assert_status(200);
 }
@@ -185,16 +198,140 @@ static void without_a_key_the_clients_credential_goes_along(void **state)
     close(e);
 }
 
+/* ---- tenants ---- */
+
+static const struct str TENANTS[] = { STR_INIT("red: r1 "), STR_INIT("red:r2"), STR_INIT("blue:b:1") };
+
+static void a_tenants_key_opens_the_data_plane_only(void **state)
+{
+    open_conf(&(struct auth_conf){ .api_key = STR("k1"), .tenant_keys = TENANTS, .tenant_keys_n = ARRAY_LEN(TENANTS) });
+    get("/data", "Bearer r1");
+    assert_heard("id=auth:red admin=0 ours=1");
+    get("/data", "Bearer r2");
+    assert_heard("id=auth:red admin=0 ours=1");
+    get("/data", "Bearer b:1");
+    assert_heard("id=auth:blue admin=0 ours=1");
+    get("/data", "Bearer k1");
+    assert_heard("admin=1");
+    get("/data", "Bearer r3");
+    assert_status(401);
+    get("/admin", "Bearer r1");
+    assert_status(401);
+    get("/admin", "Bearer k1");
+    assert_status(200);
+}
+
+static void with_tenant_keys_only_nobody_reaches_the_control_plane(void **state)
+{
+    static const char *const ANY[] = { "Bearer r1", "Bearer k1", NULL };
+
+    open_conf(&(struct auth_conf){ .tenant_keys = TENANTS, .tenant_keys_n = ARRAY_LEN(TENANTS) });
+    for (size_t i = 0; i < ARRAY_LEN(ANY); i++) {
+        get("/admin", ANY[i]);
+        assert_status(401);
+        assert_heard("www-authenticate: Bearer realm=\"control-plane\"\r\n");
+        assert_heard("The control plane is closed");
+    }
+    get("/data", "Bearer r1");
+    assert_status(200);
+}
+
+/* ---- control-plane keys ---- */
+
+static const struct str CONTROL[] = { STR_INIT("a1:Ann:Admin:k:1"), STR_INIT("u1::user:a.b.c") };
+
+static void open_control(struct str api_key)
+{
+    open_conf(
+        &(struct auth_conf){ .api_key = api_key, .control_keys = CONTROL, .control_keys_n = ARRAY_LEN(CONTROL), .audit = true });
+}
+
+static void an_admin_key_opens_the_control_plane(void **state)
+{
+    open_control(STR_NONE);
+    get("/admin", "Bearer k:1");
+    assert_heard("id=a1 admin=1 ours=1");
+}
+
+static void a_user_key_is_403(void **state)
+{
+    open_control(STR_NONE);
+    get("/admin", "Bearer a.b.c"); /* two dots are no harm while no issuer is set */
+    assert_status(403);
+    assert_heard("\"message\":\"Admin role required for control plane access\"");
+    assert_not_heard("www-authenticate");
+}
+
+static void the_rest_is_401_in_smgs_words(void **state)
+{
+    static const struct {
+        const char *given, *message;
+    } CASES[] = {
+        { NULL, "Missing or invalid Authorization header" },
+        { "bearer k:1", "Missing or invalid Authorization header" },
+        { "Basic azE=", "Missing or invalid Authorization header" },
+        { "Bearer", "Missing or invalid Authorization header" },
+        { "Bearer k1", "Invalid authentication token" },
+        { "Bearer  k:1", "Invalid authentication token" },
+    };
+
+    open_control(STR("k1")); /* the serving key does not count here */
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        get("/admin", CASES[i].given);
+        assert_status(401);
+        assert_heard("www-authenticate: Bearer realm=\"control-plane\"\r\n");
+        assert_heard(CASES[i].message);
+    }
+}
+
+static void a_wrong_method_is_asked_for_its_key_first(void **state)
+{
+    open_control(STR_NONE);
+    hear_all(ask_with("PUT /admin", "", ""));
+    assert_status(401);
+    hear_all(ask_with("PUT /admin", "authorization: Bearer k:1\r\n", ""));
+    assert_status(405);
+    hear_all(ask_with("PUT /public", "", ""));
+    assert_status(405);
+}
+
+static void on_an_open_data_plane_control_keys_are_still_ours(void **state)
+{
+    static const char *const OURS[] = { "Bearer k:1", "bearer  k:1 ", "k:1", "Bearer a.b.c" };
+
+    open_control(STR_NONE);
+    for (size_t i = 0; i < ARRAY_LEN(OURS); i++) {
+        get("/data", OURS[i]);
+        assert_heard("id= admin=0 ours=1");
+        get("/public", OURS[i]);
+        assert_heard("ours=1");
+    }
+    get("/data", "Bearer the-workers");
+    assert_heard("id= admin=0 ours=0");
+}
+
 #define RULE(f) cmocka_unit_test_teardown(f, close_stage)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULE(without_a_key_all_is_open),           RULE(the_key_opens_data_and_admin_and_is_marked_as_ours),
-        RULE(a_public_route_asks_nobody),          RULE(anything_but_the_exact_key_is_401),
-        RULE(no_key_at_all_is_told_what_to_send),  RULE(messages_refuse_in_anthropics_words),
-        RULE(a_path_that_is_unknown_needs_no_key), RULE(the_gateways_key_never_reaches_a_worker),
-        RULE(not_from_a_public_route_either),      RULE(without_a_key_the_clients_credential_goes_along),
+        RULE(without_a_key_all_is_open),
+        RULE(the_key_opens_data_and_admin_and_is_marked_as_ours),
+        RULE(a_public_route_asks_nobody),
+        RULE(anything_but_the_exact_key_is_401),
+        RULE(no_key_at_all_is_told_what_to_send),
+        RULE(messages_refuse_in_anthropics_words),
+        RULE(a_path_that_is_unknown_needs_no_key),
+        RULE(the_gateways_key_never_reaches_a_worker),
+        RULE(not_from_a_public_route_either),
+        RULE(without_a_key_the_clients_credential_goes_along),
+        RULE(a_tenants_key_opens_the_data_plane_only),
+        RULE(with_tenant_keys_only_nobody_reaches_the_control_plane),
+        RULE(an_admin_key_opens_the_control_plane),
+        RULE(a_user_key_is_403),
+        RULE(the_rest_is_401_in_smgs_words),
+        RULE(a_wrong_method_is_asked_for_its_key_first),
+        RULE(on_an_open_data_plane_control_keys_are_still_ours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
