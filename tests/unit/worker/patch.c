@@ -201,7 +201,7 @@ static void what_is_not_named_stays(void **state)
     assert_same(&before, &after);
 }
 
-static void objects_and_labels_are_merged_member_by_member(void **state)
+static void case_31_objects_and_labels_are_merged_member_by_member(void **state)
 {
     struct worker_spec s =
         patched("{\"url\":\"http://"
@@ -275,7 +275,7 @@ int main(void)
         RULE(what_is_written_reads_back_the_same),
         RULE(the_key_is_written_for_the_store),
         RULE(what_is_not_named_stays),
-        RULE(objects_and_labels_are_merged_member_by_member),
+        RULE(case_31_objects_and_labels_are_merged_member_by_member),
         RULE(a_body_of_another_shape_is_refused_in_serdes_words),
         RULE(memory_that_is_out_changes_nothing),
     };
