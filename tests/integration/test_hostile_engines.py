@@ -1,6 +1,7 @@
 """Answers of engines and providers that are meant to hurt, or as good as: they may spoil their own part of a reply, never the gateway's memory or its loops."""
 import http.server
 import itertools
+import json
 import pathlib
 import string
 import threading
@@ -81,3 +82,15 @@ def test_a_metrics_page_of_nothing_but_names_is_left_out(start):
     assert f'good{{worker_addr="{good.url}"}} 7\n' in r.text and bomb.url not in r.text
     assert "# 1 workers left out" in r.text
     assert peak_mib(gateway) - before < 60  # the page itself has 3 MiB; each name used to cost more than a kilobyte
+
+
+def test_a_list_of_very_many_models_does_not_hold_up_a_loop(start):
+    listed = list(names(75000, 3))
+    body = json.dumps({"data": [{"id": n} for n in listed]}, separators=(",", ":")).encode()
+    server = start(Server, {"/v1/models": body})
+    gateway = start(Gateway, "--runtime-worker-threads", 1)
+    add_ready(gateway, server.url, runtime="external")
+    began = time.monotonic()
+    r = gateway.client.get("/v1/models", headers={"authorization": "Bearer of-a-client"})
+    assert [m["id"] for m in r.json()["data"]] == listed[:2048]
+    assert time.monotonic() - began < 2 * SLOWNESS  # comparing each with each took 15 s
