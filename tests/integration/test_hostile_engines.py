@@ -94,3 +94,11 @@ def test_a_list_of_very_many_models_does_not_hold_up_a_loop(start):
     r = gateway.client.get("/v1/models", headers={"authorization": "Bearer of-a-client"})
     assert [m["id"] for m in r.json()["data"]] == listed[:2048]
     assert time.monotonic() - began < 2 * SLOWNESS  # comparing each with each took 15 s
+
+
+def test_a_provider_is_not_asked_for_its_load(start):
+    server = start(Server, {})
+    gateway = start(Gateway)
+    add_ready(gateway, server.url, runtime="external")
+    assert gateway.client.get("/get_loads").json() == {"workers": [{"worker": server.url, "load": -1}]}
+    assert not [path for path in server.asked if "loads" in path or "metrics" in path]
