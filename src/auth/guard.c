@@ -81,23 +81,39 @@ static struct str bearer(const struct exchange *ex)
     return str_has_prefix(given, BEARER) ? str_skip(given, BEARER.n) : STR_NONE;
 }
 
-/* On a route that needs no credential of ours: is this one of them all the same, well written or not? Then no worker may see it. */
-static bool is_ours(struct auth_thread *t, struct exchange *ex)
+/* What stands behind the scheme, whatever it is called; all of it when there is none. */
+static struct str without_scheme(struct str given)
+{
+    struct str scheme, token;
+
+    return str_trim(str_split(given, ' ', &scheme, &token) ? token : given);
+}
+
+/* A key of ours, or a token of our issuer, valid or not. */
+static bool is_secret(struct auth_thread *t, struct exchange *ex, struct str token)
 {
     const struct auth *a = t->auth;
-    struct str given = http_value(&ex->req.fields, HF_AUTHORIZATION), scheme, token;
     struct digest_value digest;
 
-    if (a->serving.n > 0)
-        return true; /* where a serving key is in force, what clients send is meant for us */
-    if (!auth_has_control(a) || given.n == 0)
+    if (token.n == 0)
         return false;
-    if (!str_split(given, ' ', &scheme, &token))
-        token = given;
-    token = str_trim(token);
-    if (!digest_of(&t->digest, token, &digest) || control_keys_find(&a->control, &digest))
+    if (!digest_of(&t->digest, token, &digest)) /* out of memory: as if it were */
         return true;
-    return a->jwt.issuer.n && jwt_claims_issuer(token, a->jwt.issuer, &ex->arena);
+    return serving_keys_find(&a->serving, &digest) || control_keys_find(&a->control, &digest) ||
+           (a->jwt.issuer.n && jwt_claims_issuer(token, a->jwt.issuer, &ex->arena));
+}
+
+/* Neither of the fields that may carry a credential has one of ours, well written or not. */
+static bool is_foreign(struct auth_thread *t, struct exchange *ex)
+{
+    return !is_secret(t, ex, without_scheme(http_value(&ex->req.fields, HF_AUTHORIZATION))) &&
+           !is_secret(t, ex, http_value(&ex->req.fields, HF_X_API_KEY));
+}
+
+/* On a route that needs no credential of ours: no worker may see one all the same. Where a serving key is in force, what clients send is meant for us. */
+static bool is_ours(struct auth_thread *t, struct exchange *ex)
+{
+    return t->auth->serving.n > 0 || (auth_has_control(t->auth) && !is_foreign(t, ex));
 }
 
 /* ---- serving keys ---- */
@@ -228,6 +244,7 @@ enum filter_verdict auth_on_head(struct exchange *ex, void *context)
 
     switch (ex->route_group) {
     case ROUTE_PUBLIC:
+        ex->principal.credential_is_foreign = is_foreign(t, ex);
         break;
     case ROUTE_DATA:
         if (a->serving.n == 0)

@@ -89,6 +89,8 @@ struct exchange_principal {
     struct str id; /* "auth:<hash>" ... of spec control-plane 4.2, a key's id, a token's subject; empty = nobody */
     bool admin;
     bool credential_is_ours; /* the Authorization field authenticated against the gateway itself: never forward it */
+    bool
+        credential_is_foreign; /* public routes: neither Authorization nor x-api-key has a secret of the gateway's: its owner's account may be asked with it */
     /* auth/'s own, from its decision about the control plane to the audit record */
     uint64_t decided_us; /* wall clock; 0 = there was none */
     const char *method;  /* static: "jwt", "api_key", "none" */

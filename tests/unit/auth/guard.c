@@ -12,8 +12,8 @@ static struct auth_thread key;
 static void handle(struct exchange *ex, void *context)
 {
     char text[256];
-    int n = snprintf(text, sizeof text, "id=%.*s admin=%d ours=%d", STR_FMT(ex->principal.id), ex->principal.admin,
-                     ex->principal.credential_is_ours);
+    int n = snprintf(text, sizeof text, "id=%.*s admin=%d ours=%d foreign=%d", STR_FMT(ex->principal.id), ex->principal.admin,
+                     ex->principal.credential_is_ours, ex->principal.credential_is_foreign);
 
     exchange_reply(ex, 200, TYPE_TEXT, (struct str){ text, (size_t)n });
 }
@@ -306,8 +306,43 @@ static void on_an_open_data_plane_control_keys_are_still_ours(void **state)
         get("/public", OURS[i]);
         assert_heard("ours=1");
     }
+    hear_all(ask_with("GET /data", "x-api-key: k:1\r\n", "")); /* workers are given that field, too */
+    assert_heard("ours=1");
     get("/data", "Bearer the-workers");
     assert_heard("id= admin=0 ours=0");
+}
+
+/* Whose account /v1/models may ask: not with a secret of ours, in either field and whatever stands in the other. */
+static void case_80_a_credential_is_foreign_when_it_is_no_secret_of_ours(void **state)
+{
+    static const struct {
+        const char *fields;
+        bool foreign;
+    } CASES[] = {
+        { "authorization: Bearer sk-theirs\r\n", true },
+        { "x-api-key: sk-theirs\r\n", true },
+        { "", true },
+        { "authorization: Bearer k1\r\n", false },
+        { "authorization: bearer  k1 \r\n", false },
+        { "authorization: Bearer r1\r\n", false },
+        { "authorization: Bearer k:1\r\n", false },
+        { "authorization: k:1\r\n", false },
+        { "x-api-key: k1\r\n", false },
+        { "x-api-key: b:1\r\n", false },
+        { "x-api-key: a.b.c\r\n", false },
+        { "authorization: Bearer sk-theirs\r\nx-api-key: k:1\r\n", false },
+    };
+
+    open_conf(&(struct auth_conf){ .api_key = STR("k1"),
+                                   .tenant_keys = TENANTS,
+                                   .tenant_keys_n = ARRAY_LEN(TENANTS),
+                                   .control_keys = CONTROL,
+                                   .control_keys_n = ARRAY_LEN(CONTROL) });
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        hear_all(ask_with("GET /public", CASES[i].fields, ""));
+        if (!strstr(heard, CASES[i].foreign ? "foreign=1" : "foreign=0"))
+            fail_msg("%s: %s", CASES[i].fields, heard);
+    }
 }
 
 #define RULE(f) cmocka_unit_test_teardown(f, close_stage)
@@ -332,6 +367,7 @@ int main(void)
         RULE(the_rest_is_401_in_smgs_words),
         RULE(a_wrong_method_is_asked_for_its_key_first),
         RULE(on_an_open_data_plane_control_keys_are_still_ours),
+        RULE(case_80_a_credential_is_foreign_when_it_is_no_secret_of_ours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
