@@ -1,7 +1,7 @@
 """Numbered cases of the control plane (spec control-plane 20) that no feature's own file has: the frame, bodies, URLs, ids, lists, and the exact answers of 18.
 
 Where a decision overrules the spec, the case keeps its number and asserts the decision: error bodies are JSON (2), a registering worker shows its description (BETTER 7.3).
-One gateway with a key serves all of them; what a test adds leaves with it. tests/integration/test_cases.py knows which numbers there have to be.
+One gateway with keys serves all of them; what a test adds leaves with it. tests/integration/test_cases.py knows which numbers there have to be.
 """
 import json
 import re
@@ -14,13 +14,13 @@ import pytest
 from conftest import Gateway, free_port, raw, wait_until
 from test_registration import Server, models
 
-KEY = "k3y"
+KEY, TENANT_KEY = "k3y", "t3nant"
 EMPTY = {"workers": [], "total": 0, "stats": {"prefill_count": 0, "decode_count": 0, "regular_count": 0}}
 
 
 @pytest.fixture(scope="module")
 def shared():
-    gateway = Gateway("--api-key", KEY, grace=0)
+    gateway = Gateway("--api-key", KEY, "--tenant-api-key", f"t:{TENANT_KEY}", grace=0)
     gateway.client.headers["authorization"] = f"Bearer {KEY}"
     yield gateway
     assert gateway.stop() == 0
@@ -283,19 +283,18 @@ def test_cp_79_draining_beats_other_reasons_and_health_stays(start):
     gateway.wait()
 
 
-def test_cp_80_a_foreign_token_asks_each_external_worker_once(start):
-    gateway = Cases(start(Gateway))
+def test_cp_80_a_foreign_token_asks_each_external_worker_once_and_our_keys_nobody(case, start):
     servers = [start(Server, {"/v1/models": listed}) for listed in (models(), models(), models({"id": "mine"}))]
     tokens = lambda: [[h.get("authorization") for h in server.asked("/v1/models")] for server in servers]
+    ask = lambda token: httpx.get(case.gateway.url + "/v1/models", headers={"authorization": token} if token else {}).json()
     for server in servers[:2]:
-        gateway.ready(server.url, runtime="external", models=[{"id": "gpt-x"}])
-    registered = {"object": "list", "data": [{"id": "gpt-x", "object": "model", "created": 0, "owned_by": "self_hosted"}]}
-    assert gateway.request("GET", "/v1/models").json() == registered  # two workers, one entry
+        case.ready(server.url, runtime="external", models=[{"id": "gpt-x"}])
+    registered = {"object": "list", "data": [{"id": "gpt-x", "object": "model", "created": 0, "owned_by": "self_hosted"}]}  # two workers, one entry
+    for ours in (None, f"Bearer {KEY}", f"bearer {KEY}", f"Bearer {TENANT_KEY}"):
+        assert ask(ours) == registered
     assert tokens() == [[], [], []]
-    r = gateway.request("GET", "/v1/models", headers={"authorization": "Bearer sk-one"})
-    assert r.json() == registered  # no provider has a model for it
+    assert ask("Bearer sk-one") == registered  # no provider has a model for it
     assert tokens() == [["Bearer sk-one"], ["Bearer sk-one"], []]
-    gateway.ready(servers[2].url, runtime="external", models=[{"id": "gpt-x"}])
-    r = gateway.request("GET", "/v1/models", headers={"authorization": "Bearer sk-two"})
-    assert [m["id"] for m in r.json()["data"]] == ["mine"]
+    case.ready(servers[2].url, runtime="external", models=[{"id": "gpt-x"}])
+    assert [m["id"] for m in ask("Bearer sk-two")["data"]] == ["mine"]
     assert tokens()[2] == ["Bearer sk-two"] and all(asked.count("Bearer sk-two") <= 1 for asked in tokens())
