@@ -33,6 +33,7 @@
  *   DISCOVER       DISCOVER_PAUSE on_discovered  no 2xx, and no answer that will be the same next time
  *   DISCOVER       GIVEN_UP       give_up        the last try, or no models: the job fails
  *   HEALTH         (gone)         finish         a provider with models, or without a key: there is nothing to ask
+ *   (gone)         GIVEN_UP       registration_again  it answers, but its data-parallel ranks cannot be told
  *   any            (gone)         registration_free   DELETE, shutdown
  *
  * An engine that is up takes three round trips; whatever its information endpoints do (hang, answer pages, fail), HEALTH to the end takes less than
@@ -322,6 +323,13 @@ static void rest(struct registration *g)
     timer_start(loop_of(g), &g->timer, RETRY_MS, begin_work);
 }
 
+/* What answers may lack something that comes later, as the ranks of an engine that is slow to describe itself. */
+void registration_again(struct entry *e)
+{
+    if (registration_new(e) == 0) /* without memory it takes a POST */
+        rest(e->registration);
+}
+
 static void give_up(struct registration *g)
 {
     if (g->entry->job.status != JOB_FAILED)
@@ -570,7 +578,6 @@ static void finish(struct registration *g)
         warn_of_aliases(e, &spec);
         e->registration = NULL;
         registration_free(g);
-        job_done(e);
         e->health.by_models |= spec.runtime == RUNTIME_EXTERNAL; /* providers have no /health */
         registry_list_entry(e, w);
     } else if (status == ERR_NOT_FOUND) {

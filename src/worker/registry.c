@@ -278,7 +278,7 @@ static void replace(struct entry *replacement, const struct worker *w)
     e->health.by_models = replacement->health.by_models;
     if (registry_redescribe(e, w) < 0)
         log_error(WORKER_LOG, "out of memory for a worker's new description", LF_STR("worker", e->url));
-    if (!worker_is_ready(w)) { /* it has just answered */
+    if (!worker_is_ready(e->worker)) { /* it has just answered */
         e->health.counters = (struct health_counters){ 0 };
         registry_set_status(e, WORKER_READY);
     }
@@ -447,11 +447,11 @@ static int make_group(struct entry *e, const struct worker *w)
             e->ranks_n = 0;
         }
     }
-    if (status < 0) {
-        if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* JOB_FREE is never refused */
-            job_fail(e, "Workflow failed at step discover_dp_info: Step failed: discover_dp_info - %s",
-                     status == ERR_NOMEM ? "out of memory" : err.message);
-        log_warn(WORKER_LOG, "data-parallel worker not registered", LF_STR("worker", e->url), LF_CSTR("reason", err.message));
+    if (status < 0 && e->job.status != JOB_FAILED) {
+        job_fail(e, "Workflow failed at step discover_dp_info: Step failed: discover_dp_info - %s",
+                 status == ERR_NOMEM ? "out of memory" : err.message);
+        log_warn(WORKER_LOG, "data-parallel worker not registered; it is asked again now and then", LF_STR("worker", e->url),
+                 LF_CSTR("reason", status == ERR_NOMEM ? "out of memory" : err.message));
     }
     return status;
 }
@@ -468,8 +468,10 @@ void registry_list_entry(struct entry *e, struct worker *w)
     }
     if (is_group(r, &w->spec) && make_group(e, w) < 0) {
         worker_unref(w);
+        registration_again(e);
         return;
     }
+    job_done(e);
     worker_unref(e->worker);
     e->worker = w;
     n = entry_rows(e).n;

@@ -188,8 +188,9 @@ struct worker_spec registry_in_force(const struct registry *r, const struct work
 int registry_redescribe(struct entry *e, const struct worker *w)
     _must_check_;                             /* a listed entry's next description; takes the reference; ERR_NOMEM of groups */
 void registry_entry_release(struct entry *e); /* no longer held */
-void registry_list_entry(struct entry *e,
-                         struct worker *w);  /* takes W's reference: it is registered, ready; REGISTRY_ADDED follows */
+void registry_list_entry(
+    struct entry *e,
+    struct worker *w); /* takes W's reference: it is registered, ready, its job is done; REGISTRY_ADDED follows. Or its job fails */
 void registry_forget_entry(struct entry *e); /* the last statement of its caller */
 void registry_set_status(struct entry *e, enum worker_status status);
 struct worker *registry_describe(struct entry *e, const struct worker_spec *spec,
@@ -209,6 +210,7 @@ const struct worker_job_view *job_view(const struct entry *e, struct worker_job_
 /* register.c */
 int registration_new(struct entry *e) _must_check_;
 void registration_begin(struct entry *e);
+void registration_again(struct entry *e);       /* the job has failed, and E has no registration: it is tried again now and then */
 void registration_free(struct registration *g); /* cancels; NULL is fine */
 
 /* health.c */

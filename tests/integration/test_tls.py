@@ -420,3 +420,18 @@ def test_bench_measures_over_https(start, ca, pair):
     worker = start(TlsEngine, pair)
     p = Process(["bench", worker.url, "--model", "mock-model", "--requests", 50, "--concurrency", 4, "--ca-cert-paths", ca.crt, "--quiet"])
     assert p.wait() == 0, p.output()
+
+
+def test_the_systems_authorities_are_found_by_name_not_by_reading_their_directory(start, ca, pair, tmp_path):
+    system = tmp_path / "certs"
+    system.mkdir()
+    by_hash = openssl("x509", "-hash", "-noout", "-in", ca.crt, text=True).stdout.strip() + ".0"
+    os.utime(system, (1, 2))  # a first reading of a directory that was changed since the last one sets its time of access
+    g = start(Gateway, env={"SSL_CERT_DIR": str(system), "SSL_CERT_FILE": str(tmp_path / "none")})
+    worker = start(TlsEngine, pair)
+    g.client.post("/workers", json={"url": worker.url}).raise_for_status()
+    wait_until(lambda: "worker cannot be trusted yet" in g.output(), seconds=20, what="a refusal")
+    # whoever reads the names does so on a loop, for each handshake with an unknown issuer
+    assert os.stat(system).st_atime == 1
+    shutil.copy(ca.crt, system / by_hash)
+    g.ready(1)

@@ -340,6 +340,16 @@ def test_cp_44_without_a_size_the_job_fails(start, dp_aware, dp_size):
     wait_until(lambda: dp_aware.client.get("/workers").json()["total"] == 2, what="registered")
 
 
+@pytest.mark.slow  # a failed registration is tried again every 30 s
+def test_ranks_that_could_not_be_told_are_asked_for_again(start):
+    engine = start(Ranked, None)  # as one that is too busy loading to describe itself
+    gateway = start(Gateway, "--dp-aware", workers=[engine])
+    wait_until(lambda: "data-parallel worker not registered" in gateway.output(), what="failed")
+    engine.dp_size = 2
+    wait_until(lambda: gateway.client.get("/workers").json()["total"] == 2, seconds=40, what="registered")
+    assert gateway.output().count("data-parallel worker not registered") == 1
+
+
 def test_cp_32_a_group_drains_together(start, dp_aware):
     engine = start(Ranked, 2)
     at = add_ready(dp_aware, engine.url)
