@@ -81,23 +81,49 @@ static struct str bearer(const struct exchange *ex)
     return str_has_prefix(given, BEARER) ? str_skip(given, BEARER.n) : STR_NONE;
 }
 
-/* On a route that needs no credential of ours: is this one of them all the same, well written or not? Then no worker may see it. */
-static bool is_ours(struct auth_thread *t, struct exchange *ex)
+/* TEXT, verbatim, is one of our keys or a token of our issuer's, genuine or not. When nobody can tell, it is. */
+static bool is_secret(struct auth_thread *t, struct exchange *ex, struct str text)
 {
     const struct auth *a = t->auth;
-    struct str given = http_value(&ex->req.fields, HF_AUTHORIZATION), scheme, token;
     struct digest_value digest;
 
-    if (a->serving.n > 0)
-        return true; /* where a serving key is in force, what clients send is meant for us */
-    if (!auth_has_control(a) || given.n == 0)
-        return false;
-    if (!str_split(given, ' ', &scheme, &token))
-        token = given;
-    token = str_trim(token);
-    if (!digest_of(&t->digest, token, &digest) || control_keys_find(&a->control, &digest))
+    if (!digest_of(&t->digest, text, &digest))
         return true;
-    return a->jwt.issuer.n && jwt_claims_issuer(token, a->jwt.issuer, &ex->arena);
+    return serving_keys_find(&a->serving, &digest) || control_keys_find(&a->control, &digest) ||
+           (a->jwt.issuer.n && jwt_claims_issuer(text, a->jwt.issuer, &ex->arena));
+}
+
+/* "KEY", "Bearer KEY", and what tools make of a key that was stored with its scheme: "Bearer Bearer KEY". */
+#define SCHEMES_MAX 3
+
+static bool holds_secret(struct auth_thread *t, struct exchange *ex, struct str value)
+{
+    struct str scheme, rest = str_trim(value);
+
+    for (unsigned i = 0; i < SCHEMES_MAX && rest.n; i++) {
+        if (is_secret(t, ex, rest))
+            return true;
+        if (!str_split(rest, ' ', &scheme, &rest))
+            return false;
+        rest = str_trim(rest);
+    }
+    return false;
+}
+
+/* On a route that needs no credential of ours: did the client send one all the same, in any of the fields that some worker or provider may be shown? */
+static bool sent_secret(struct auth_thread *t, struct exchange *ex)
+{
+    const struct http_fields *fields = &ex->req.fields;
+
+    if (!auth_has_control(t->auth) && t->auth->serving.n == 0)
+        return false;
+    for (unsigned i = 0; i < fields->n; i++) {
+        const struct http_field *f = &fields->v[i];
+
+        if ((f->id == HF_AUTHORIZATION || f->id == HF_X_API_KEY) && holds_secret(t, ex, f->value))
+            return true;
+    }
+    return false;
 }
 
 /* ---- serving keys ---- */
@@ -232,15 +258,17 @@ enum filter_verdict auth_on_head(struct exchange *ex, void *context)
     case ROUTE_DATA:
         if (a->serving.n == 0)
             break;
-        ex->principal.credential_is_ours = true;
+        ex->principal.credential_is_ours = ex->principal.sent_secret = true;
         return guard_serving(t, ex);
     case ROUTE_ADMIN:
         if (!control && a->serving.n == 0)
             break;
-        ex->principal.credential_is_ours = true;
+        ex->principal.credential_is_ours = ex->principal.sent_secret = true;
         return control ? guard_control(t, ex, MAY_WAIT, KEYS_SAME) : guard_serving(t, ex);
     }
-    ex->principal.credential_is_ours = is_ours(t, ex);
+    ex->principal.sent_secret = sent_secret(t, ex);
+    ex->principal.credential_is_ours =
+        a->serving.n > 0 || ex->principal.sent_secret; /* with a serving key, Authorization is meant for us */
     return FILTER_GO_ON;
 }
 
