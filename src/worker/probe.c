@@ -71,7 +71,8 @@ static void write_head(struct probe *p, const struct probe_ask *ask)
 
     buf_put(&text, w->base_path);
     buf_put(&text, ask->path);
-    h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
+    if (!text.failed)
+        h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
     (void)h1_put_field(&p->head, STR("host"), w->authority);
     (void)h1_put_field(&p->head, STR("accept"), STR("*/*"));
     write_key(p, key, &text);
