@@ -1,5 +1,9 @@
 """Questions to many workers: cache, loads, profile, metrics, models (spec control-plane 15, 16, 18.11, 18.12; the numbers are the cases of its section 20)."""
+import asyncio
+import collections
 import http.server
+import pathlib
+import re
 import signal
 import subprocess
 import threading
@@ -130,6 +134,81 @@ def test_cp_75_partial_failure_and_nothing_but_failure(start, engines):
     assert r.status_code == 206 and r.json()["status"] == "error"
     failed = {f["worker"]: f["error"] for f in r.json()["failed"]}
     assert set(failed) == {engines[0].url, broken.url} and "connection refused" in failed[engines[0].url]
+
+
+class Fleet:
+    """One listener on all of 127.0.0.0/8 that plays an engine at each address; `flushed` says how often each was asked to flush."""
+
+    ANSWERS = {b"GET /health": b"ok", b"GET /v1/models": b'{"data":[{"id":"m","owned_by":"sglang"}]}', b"POST /flush_cache": b"ok",
+               b"GET /server_info": b'{"model_path":"m","served_model_name":"m","version":"0.5"}', b"GET /model_info": b'{"model_path":"m","is_generation":true}'}
+    args = ["fleet"]
+
+    class Connection(asyncio.Protocol):
+        def __init__(self, fleet):
+            self.fleet, self.got = fleet, b""
+
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            self.got += data
+            while b"\r\n\r\n" in self.got:
+                head, self.got = self.got.split(b"\r\n\r\n", 1)
+                line = b" ".join(head.split(b" ", 2)[:2]).split(b"?")[0]
+                if line == b"POST /flush_cache":
+                    self.fleet.flushed[head.lower().split(b"\r\nhost: ", 1)[1].split(b"\r\n", 1)[0].decode()] += 1
+                body = Fleet.ANSWERS.get(line)
+                status = b"404 Not Found" if body is None else b"200 OK"
+                self.transport.write(b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body or b""), body or b""))
+
+    def __init__(self):
+        self.flushed = collections.Counter()
+        self.loop = asyncio.new_event_loop()
+        self.server = self.loop.run_until_complete(self.loop.create_server(lambda: Fleet.Connection(self), "0.0.0.0", 0, backlog=4096))
+        self.port = self.server.sockets[0].getsockname()[1]
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def urls(self, n):
+        return [f"http://127.{10 + i // 62500}.{i // 250 % 250}.{1 + i % 250}:{self.port}" for i in range(n)]
+
+    def running(self):
+        return True
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.server.close()
+        return 0
+
+    def output(self):
+        return ""
+
+
+def resident_kb(process):
+    """What the process has in memory, and the most that it ever had."""
+    status = pathlib.Path(f"/proc/{process.popen.pid}/status").read_text()
+    return [int(re.search(rf"{key}:\s+(\d+) kB", status)[1]) for key in ("VmRSS", "VmHWM")]
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_cp_75_flush_of_4000_workers(start):
+    n = 4000
+    fleet = start(Fleet)
+    gateway = start(Gateway, "--disable-health-check")
+    for url in fleet.urls(n):
+        assert gateway.client.post("/workers", json={"url": url, "models": [{"id": "m"}]}).status_code == 202
+    wait_until(lambda: gateway.client.get("/readiness").json().get("healthy_workers") == n, seconds=60, what="4,000 ready workers")
+    before, _ = resident_kb(gateway)
+    began = time.monotonic()
+    r = gateway.client.post("/flush_cache")
+    took = time.monotonic() - began
+    _, most = resident_kb(gateway)
+    print(f"flush of {n} workers: {took:.2f} s, {most - before} kB")
+    assert r.status_code == 200 and r.json() == {"status": "success", "message": f"Successfully flushed cache on all {n} workers", **flushed(n, n)}
+    assert len(fleet.flushed) == n and set(fleet.flushed.values()) == {1}
+    assert took < 30 and most - before < 16 * 1024
 
 
 def test_cp_76_profile(start, empty):

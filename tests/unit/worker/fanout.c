@@ -449,12 +449,27 @@ static void count_done(struct fanout *f)
     s.done++;
 }
 
+/* A question that runs has all of its bytes. */
+static bool lost_bytes(const struct fanout *f)
+{
+    for (size_t i = 0; i < f->targets_n; i++) {
+        const struct probe *p = f->targets[i].probe;
+
+        if (p && (!str_has_prefix(buf_str(&p->head), STR("POST /")) || !str_has_suffix(buf_str(&p->head), STR("\r\n\r\n")) ||
+                  str_find(buf_str(&p->head), STR("Bearer engine-key\r\n")) == STR_NPOS || p->body.n != 2))
+            return true;
+    }
+    return false;
+}
+
 /* The first round of questions, as the end of the turn runs it. */
 static void ask_without_memory(void)
 {
     unsigned failures = 0;
 
     s.ask.done = count_done;
+    s.ask.question.method = HTTP_POST;
+    s.ask.question.body = STR("{}");
     FOR_EACH_FAILING_ALLOCATION(n)
     {
         struct fanout *f = NULL;
@@ -468,6 +483,7 @@ static void ask_without_memory(void)
                 out += f->targets[i].result == ERR_NOMEM;
             assert_true(out <= 1);
             assert_int_equal(f->running, 2 - out);
+            assert_false(lost_bytes(f));
             failures += out;
         }
         fanout_free(f);

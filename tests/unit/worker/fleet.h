@@ -72,6 +72,7 @@ static inline struct worker *add_worker_of(enum worker_runtime runtime, const ch
     snprintf(url, sizeof url, rank >= 0 ? "%s@%d" : "%s", base_url, (int)rank);
     spec.url = str_of(url);
     spec.runtime = runtime;
+    spec.api_key = STR("engine-key");
     if (rank >= 0) {
         spec.dp_base_url = str_of(base_url);
         spec.dp_rank = rank;
