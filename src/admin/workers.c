@@ -297,8 +297,13 @@ static bool read_patch(struct exchange *ex, struct registry_command *c)
     if (!read_body(ex, &doc))
         return false;
     status = worker_patch_read(&doc, &c->arena, &c->patch, &err);
-    if (status < 0)
+    if (status < 0) {
         admin_refuse_shape(ex, status, &err);
+        return false;
+    }
+    status = worker_patch_check(&c->patch, &err);
+    if (status < 0)
+        workers_bad_request(ex, str_of(err.message));
     return status == 0;
 }
 

@@ -5,9 +5,11 @@
  *
  * Decision 3: the gateway's own secrets never leave. Whether a credential is one of them is for auth/ to say (principal.sent_secret); here it only counts.
  */
+#include "base/map.h"
 #include "http/error.h"
 #include "inference/inference.h"
 #include "json/json_write.h"
+#include "worker/external.h"
 
 #define EACH_MS  10000
 #define ALL_MS   15000
@@ -77,7 +79,7 @@ struct byok {
     struct exchange *ex;
     struct inference *inf;
     struct fanout *fanout;
-    struct str *ids; /* arena; of the first list that has any */
+    struct str *ids; /* arena; of the first list that has any; at most EXTERNAL_MODELS_MAX */
     size_t ids_n;
     struct str owner;
 };
@@ -88,34 +90,38 @@ static bool is_external(const struct worker *w, void *owner)
     return w->spec.runtime == RUNTIME_EXTERNAL && w->spec.mode == WORKER_HTTP && worker_is_ready(w);
 }
 
-static bool is_known(const struct byok *b, struct str id)
+/* Puts ID behind the others, unless it is there already. 0 or ERR_NOMEM. */
+static int add_id(struct byok *b, struct map *known, struct str id)
 {
-    for (size_t i = 0; i < b->ids_n; i++)
-        if (str_eq(b->ids[i], id))
-            return true;
-    return false;
+    if (map_get(known, id))
+        return 0;
+    b->ids[b->ids_n] = id;
+    return map_put(known, id, &b->ids[b->ids_n++], /* ret_old= */ NULL);
 }
 
-/* The ids of the list TEXT in its order, each once. */
+/* The ids of the list TEXT in its order, each once. A list may be a megabyte of names: this runs on a loop that serves others, so it takes its time per name once. */
 static void read_ids(struct byok *b, struct str text)
 {
     struct arena *arena = &b->ex->arena;
     struct json_doc doc;
     struct json_iter it;
     struct json list;
+    struct map known = { 0 };
+    int r = 0;
 
     text = arena_str(arena, text);
     if (!text.p || json_parse(text, arena, &doc, /* ret_error= */ NULL) < 0)
         return;
     list = json_get(json_root(&doc), STR("data"));
-    b->ids = arena_array(arena, json_count(list), sizeof(*b->ids));
+    b->ids = arena_array(arena, MIN(json_count(list), (size_t)EXTERNAL_MODELS_MAX), sizeof(*b->ids));
     it = json_iter(list);
-    while (b->ids && json_is(list, JSON_ARRAY) && json_next(&it)) {
+    while (b->ids && json_is(list, JSON_ARRAY) && r == 0 && b->ids_n < EXTERNAL_MODELS_MAX && json_next(&it)) {
         struct str id = json_str(json_get(it.value, STR("id")), arena);
 
-        if (id.n && !is_known(b, id))
-            b->ids[b->ids_n++] = id;
+        if (id.n)
+            r = add_id(b, &known, id);
     }
+    map_fini(&known);
 }
 
 static bool on_list(struct fanout *f, struct fanout_target *t, struct buf *body)

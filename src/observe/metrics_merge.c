@@ -17,6 +17,9 @@
 
 /* Different labels of one family, over all texts: a line of the page has them all, the origin's, le and quantile, and must be readable. */
 #define FAMILY_LABELS_MAX (METRICS_LINE_LABELS_MAX - 3)
+/* A family costs about 1.2 KB. A large vLLM has some 200; a page of nothing but names must not turn 4 MiB into a gigabyte. */
+#define TEXT_FAMILIES_MAX 4096  /* that one text brings */
+#define FAMILIES_MAX      65536 /* of all texts */
 
 /* Lines of one family that follow each other in one text; other lines may stand between them when they belong to no family. */
 struct run {
@@ -46,7 +49,8 @@ struct metrics_merge {
     struct arena arena; /* families and origins */
     struct map by_name;
     struct family *first, *last;
-    struct text *texts; /* owned */
+    size_t families_n, families_before; /* before the text that is being taken */
+    struct text *texts;                 /* owned */
     size_t texts_n, texts_cap;
     /* the page: where writing goes on */
     struct family *at;
@@ -118,24 +122,29 @@ static int check(struct str text)
     return 0;
 }
 
-static struct family *family_of(struct metrics_merge *m, struct str name)
+static int family_of(struct metrics_merge *m, struct str name, struct family **ret)
 {
     struct family *f = map_get(&m->by_name, name);
 
+    *ret = f;
     if (f)
-        return f;
+        return 0;
+    if (m->families_n >= FAMILIES_MAX || m->families_n - m->families_before >= TEXT_FAMILIES_MAX)
+        return ERR_LIMIT;
     f = arena_new(&m->arena, struct family);
     if (!f)
-        return NULL;
+        return ERR_NOMEM;
     f->name = arena_str(&m->arena, name);
     if (!f->name.p || map_put(&m->by_name, f->name, f, NULL) < 0)
-        return NULL;
+        return ERR_NOMEM;
     if (m->last)
         m->last->next = f;
     else
         m->first = f;
     m->last = f;
-    return f;
+    m->families_n++;
+    *ret = f;
+    return 0;
 }
 
 static bool is_type(const struct family *f, const char *type)
@@ -162,13 +171,12 @@ static struct family *family_of_part(const struct metrics_merge *m, struct str n
 }
 
 /* A name that has a family of its own is that family's, whatever it looks like. */
-static struct family *family_of_sample(struct metrics_merge *m, struct str name)
+static int family_of_sample(struct metrics_merge *m, struct str name, struct family **ret)
 {
     struct family *f = map_get(&m->by_name, name);
 
-    if (!f)
-        f = family_of_part(m, name);
-    return f ? f : family_of(m, name);
+    *ret = f ? f : family_of_part(m, name);
+    return *ret ? 0 : family_of(m, name, ret);
 }
 
 static bool is_last(struct str label)
@@ -229,10 +237,11 @@ static int note_run(struct family *f, uint32_t text, uint32_t from, uint32_t to)
 /* A type counts until samples are in: a line that comes later cannot change what was said. */
 static int note_type(struct metrics_merge *m, const struct metrics_line *line, uint32_t text, struct err *err)
 {
-    struct family *f = family_of(m, line->name);
+    struct family *f;
+    int r = family_of(m, line->name, &f);
 
-    if (!f)
-        return ERR_NOMEM;
+    if (r < 0)
+        return r;
     if (f->has_type && !str_eq(f->type, line->text)) {
         if (f->typed_by == text)
             return ERR_SYNTAX;
@@ -249,13 +258,16 @@ static int note_type(struct metrics_merge *m, const struct metrics_line *line, u
 
 static int note_help(struct metrics_merge *m, const struct metrics_line *line)
 {
-    struct family *f = family_of(m, line->name);
+    struct family *f;
+    int r = family_of(m, line->name, &f);
 
-    if (f && !f->has_help) {
+    if (r < 0)
+        return r;
+    if (!f->has_help) {
         f->help = arena_str(&m->arena, line->text);
         f->has_help = f->help.p != NULL;
     }
-    return f && f->has_help ? 0 : ERR_NOMEM;
+    return f->has_help ? 0 : ERR_NOMEM;
 }
 
 static int note_line(struct metrics_merge *m, const struct metrics_line *line, uint32_t text, uint32_t from, uint32_t to,
@@ -270,9 +282,9 @@ static int note_line(struct metrics_merge *m, const struct metrics_line *line, u
     case METRICS_TYPE:
         return note_type(m, line, text, err);
     case METRICS_SAMPLE:
-        f = family_of_sample(m, line->name);
-        if (!f)
-            return ERR_NOMEM;
+        r = family_of_sample(m, line->name, &f);
+        if (r < 0)
+            return r;
         f->has_samples = true;
         r = note_labels(m, f, line);
         return r < 0 ? r : note_run(f, text, from, to);
@@ -335,6 +347,7 @@ int metrics_merge_add(struct metrics_merge *m, struct buf *text, struct str orig
     if (bytes > m->text_max - m->text_n || !budget_take(bytes))
         return ERR_LIMIT;
     r = make_room(m);
+    m->families_before = m->families_n;
     if (r == 0) {
         m->texts[index].origin = arena_str(&m->arena, origin);
         r = m->texts[index].origin.p ? note_text(m, buf_str(text), index, err) : ERR_NOMEM;

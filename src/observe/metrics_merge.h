@@ -9,7 +9,7 @@
  *   - A histogram's or summary's _bucket, _sum and _count are its samples, in this order. Numbers print in their shortest decimal form.
  * A text that is no Prometheus text is refused as a whole, and nothing of it is merged: half of an engine's numbers would look like all of them.
  * Merging the result again (without a label) gives the result again: the fuzz target says so.
- * Memory: the texts themselves (owned, drawn from the memory budget) and 12 bytes for each run of lines of one family. One thread.
+ * Memory: the texts themselves (owned, drawn from the memory budget), some 1.2 KB for each family (bounded, per text and in all) and 12 bytes for each run of lines of one family. One thread.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ struct metrics_merge;
 struct metrics_merge *metrics_merge_new(struct str label, size_t text_max) _must_check_;
 void metrics_merge_free(struct metrics_merge *m); /* NULL is fine */
 
-/* Takes the bytes of *TEXT (which is empty then) on success. ERR_SYNTAX: not a Prometheus text; ERR_LIMIT: over TEXT_MAX or the budget, or a family with too many labels; ERR_INVALID: a family has
+/* Takes the bytes of *TEXT (which is empty then) on success. ERR_SYNTAX: not a Prometheus text; ERR_LIMIT: over TEXT_MAX or the budget, too many families, or a family with too many labels; ERR_INVALID: a family has
  * another type than in a text before, *ERR says which; ERR_NOMEM. After each of them *TEXT is still the caller's (with ':' of names replaced), and
  * the merge is as it was but for names of families and labels that it saw. */
 int metrics_merge_add(struct metrics_merge *m, struct buf *text, struct str origin, struct err *err) _must_check_;

@@ -282,7 +282,7 @@ bool loads_question_for(struct fanout *f, struct fanout_target *t, struct probe_
     unsigned questions = runtime == RUNTIME_SGLANG ? 2 : 1;
 
     (void)f;
-    if (t->worker->spec.mode != WORKER_HTTP) {
+    if (t->worker->spec.mode != WORKER_HTTP || runtime == RUNTIME_EXTERNAL) { /* a provider has no such endpoint */
         t->result = ERR_UNSUPPORTED;
         return false;
     }

@@ -160,7 +160,11 @@ int worker_spec_read(const struct json_doc *doc, struct arena *arena, struct wor
 /* Reads a PATCH body: as worker_spec_read. `null` members count as absent, but for those of `labels`: a label of null is taken away. */
 int worker_patch_read(const struct json_doc *doc, struct arena *arena, struct worker_patch *ret, struct err *err) _must_check_;
 
-/* SPEC with PATCH over it. Strings in ARENA or of the two. 0 or ERR_NOMEM. */
+/* What no PATCH may have, whatever it is applied to: ERR_INVALID with "Invalid value for field 'labels': more than 1024 of them". Merging takes time with the square
+ * of it, on the control thread. */
+int worker_patch_check(const struct worker_patch *patch, struct err *err) _must_check_;
+
+/* SPEC with PATCH, which was checked, over it. Strings in ARENA or of the two. 0 or ERR_NOMEM. */
 int worker_patch_apply(const struct worker_patch *patch, const struct worker_spec *spec, struct arena *arena,
                        struct worker_spec *ret) _must_check_;
 

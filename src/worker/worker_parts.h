@@ -7,6 +7,8 @@
 
 #include "worker/registry.h"
 
+#define SPEC_ITEMS_MAX 1024 /* labels, models: looked through one by one */
+
 /* A member with a default that is no null, and one that is optional; GIVEN of the optional ones count from 0 in each struct. */
 #define DEFAULTED(S, member, shape)                                                           \
     {                                                                                         \

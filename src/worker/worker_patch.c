@@ -106,6 +106,13 @@ int worker_patch_read(const struct json_doc *doc, struct arena *arena, struct wo
     return 0;
 }
 
+int worker_patch_check(const struct worker_patch *p, struct err *err)
+{
+    if (p->labels_n > SPEC_ITEMS_MAX)
+        return err_set(err, ERR_INVALID, "Invalid value for field 'labels': more than %d of them", SPEC_ITEMS_MAX);
+    return 0;
+}
+
 /* ---- over a description ---- */
 
 static int64_t newer(int64_t patch, int64_t old)

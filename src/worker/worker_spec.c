@@ -11,7 +11,6 @@
 
 #include "base/url.h"
 
-#define SPEC_ITEMS_MAX 1024         /* labels, models: looked through one by one */
 #define SPEC_BYTES_MAX (256u << 10) /* of one worker's description: thousands of them stand in memory, and lists print them */
 
 /* ---- ModelCard ---- */

@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     arena_init(&arena, NULL, 0);
     if (read_spec(first, &arena, &spec)) {
         check_kept(&spec, &arena);
-        if (json_parse(second, &arena, &doc, NULL) == 0 && worker_patch_read(&doc, &arena, &patch, &err) == 0) {
+        if (json_parse(second, &arena, &doc, NULL) == 0 && worker_patch_read(&doc, &arena, &patch, &err) == 0 &&
+            worker_patch_check(&patch, &err) == 0) {
             if (worker_patch_apply(&patch, &spec, &arena, &changed) < 0)
                 abort();
             check_kept(&changed, &arena);

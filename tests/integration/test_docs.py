@@ -139,7 +139,8 @@ def test_the_page_of_auth(reader, monkeypatch, tmp_path):
     assert '"workers":[' in said[1] and '"workers":[' in said[-1]
 
 
-def test_the_page_of_the_control_plane(reader):
+def test_the_page_of_the_control_plane(reader, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     pasted = commands("docs/control-plane.md")
     assert len(pasted) >= 28, pasted
     said = [text for text in map(reader.paste, pasted) if text]

@@ -364,3 +364,11 @@ def test_the_pool_gauge_counts_by_type_and_ends_with_the_last_worker(start, empt
     empty.client.delete(at)
     wait_until(lambda: series("prefill") not in empty.metrics(), what="the series ends")
     assert empty.metrics()[series("regular")] == 1
+
+
+def test_a_patch_with_very_many_labels_is_refused_at_once(start, empty):
+    at = add_ready(empty, start(Engine).url)
+    began = time.monotonic()
+    r = empty.client.patch(at, json={"labels": {f"{i:x}": "" for i in range(40000)}})
+    assert r.status_code == 400 and r.json() == {"error": "Invalid value for field 'labels': more than 1024 of them", "code": "BAD_REQUEST"}
+    assert time.monotonic() - began < 2 * SLOWNESS  # merging them kept the control thread, health checks included, for 20 s

@@ -189,8 +189,7 @@ static char *path_of(const char *id)
 
 /* ---- bodies ---- */
 
-/* 10 to 17 */
-static void bodies_that_are_no_worker_are_refused(void **state)
+static void case_10_to_14_bodies_that_are_no_worker_are_refused(void **state)
 {
     static const struct {
         const char *type, *body;
@@ -221,8 +220,7 @@ static void bodies_that_are_no_worker_are_refused(void **state)
     }
 }
 
-/* 19 to 24 */
-static void urls_are_checked(void **state)
+static void case_19_to_24_urls_are_checked(void **state)
 {
     static const struct {
         const char *url, *reason;
@@ -253,9 +251,9 @@ static void impossible_values_are_refused(void **state)
     expect(400, "{\"error\":\"Invalid value for field 'cost': -0.5 - must not be negative\",\"code\":\"BAD_REQUEST\"}");
 }
 
-/* ---- the life of a worker, 18.1 to 18.5 and 25, 26, 28, 35 ---- */
+/* ---- the life of a worker, 18.1 to 18.5 ---- */
 
-static void a_worker_is_added_shown_and_removed(void **state)
+static void case_25_28_35_a_worker_is_added_shown_and_removed(void **state)
 {
     char id[UUID_TEXT_LEN + 1], expected[1024];
 
@@ -309,8 +307,7 @@ static void a_worker_is_added_shown_and_removed(void **state)
     expect(404, expected);
 }
 
-/* 27 */
-static void ids_are_uuids(void **state)
+static void case_27_ids_are_uuids(void **state)
 {
     static const struct {
         const char *path, *error;
@@ -369,8 +366,7 @@ static unsigned total(void)
     return (unsigned)strtoul(at + 8, NULL, 10);
 }
 
-/* 34 */
-static void lists_are_filtered_and_counted(void **state)
+static void case_34_lists_are_filtered_and_counted(void **state)
 {
     engine->status[E_MODELS] = engine->status[E_SERVER_INFO] = engine->status[E_MODEL_INFO] = 0;
     add_and_wait("{\"url\":\"%s/a\",\"models\":[{\"id\":\"x y\",\"aliases\":[\"xx\"]}],\"worker_type\":\"prefill\"}");
@@ -576,13 +572,13 @@ static void a_client_that_leaves_breaks_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULE(bodies_that_are_no_worker_are_refused),
-        RULE(urls_are_checked),
+        RULE(case_10_to_14_bodies_that_are_no_worker_are_refused),
+        RULE(case_19_to_24_urls_are_checked),
         RULE(impossible_values_are_refused),
-        RULE(a_worker_is_added_shown_and_removed),
-        RULE(ids_are_uuids),
+        RULE(case_25_28_35_a_worker_is_added_shown_and_removed),
+        RULE(case_27_ids_are_uuids),
         RULE(any_spelling_of_an_id_finds_the_worker),
-        RULE(lists_are_filtered_and_counted),
+        RULE(case_34_lists_are_filtered_and_counted),
         RULE(a_list_of_4000_comes_in_turns_complete_and_in_order),
         RULE(a_long_list_that_nobody_reads_holds_no_table_and_nobody_up),
         RULE(a_worker_larger_than_a_turn_is_listed_whole),

@@ -15,7 +15,7 @@ static void without_grace_it_ends_at_once(void **state)
     assert_in_range(gateway_ends(), 0, 900);
 }
 
-static void while_settling_it_is_not_ready_but_still_serves(void **state)
+static void case_79_while_settling_it_is_not_ready_but_still_serves(void **state)
 {
     int client, e;
 
@@ -84,7 +84,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_gateway_ends_when_settling_is_over),
         cmocka_unit_test(without_grace_it_ends_at_once),
-        cmocka_unit_test(while_settling_it_is_not_ready_but_still_serves),
+        cmocka_unit_test(case_79_while_settling_it_is_not_ready_but_still_serves),
         cmocka_unit_test(a_request_in_flight_finishes_during_the_drain),
         cmocka_unit_test(a_request_that_outlives_the_grace_is_cut),
         cmocka_unit_test(an_idle_kept_connection_does_not_hold_the_drain),

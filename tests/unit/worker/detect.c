@@ -41,8 +41,7 @@ static const char *label(const char *key)
     return "(none)";
 }
 
-/* 38 */
-static void the_engine_is_known_by_its_owner_or_its_paths(void **state)
+static void case_38_the_engine_is_known_by_its_owner_or_its_paths(void **state)
 {
     static const struct {
         const char *owner;
@@ -100,8 +99,8 @@ static void a_declared_engine_is_believed(void **state)
     assert_int_equal(found.runtime, RUNTIME_TRTLLM);
 }
 
-/* 40, 41 and the value rules */
-static void values_become_labels_by_their_kind(void **state)
+/* The value rules of 9.5, too. */
+static void case_40_values_become_labels_by_their_kind(void **state)
 {
     answers.server_info = says(
         "{\"max_running_requests\":256,\"context_length\":null,\"tp_size\":0,\"dp_size\":2.0,\"version\":\"\",\"weight_version\":"
@@ -120,9 +119,13 @@ static void values_become_labels_by_their_kind(void **state)
     assert_string_equal(label("weight_version"), "(none)");
     assert_string_equal(label("load_balance_method"), "(none)");
     assert_int_equal(found.models[0].architectures_n, 2);
+    answers.server_info = says("{\"tp_size\":2}");
+    detect(NULL, 0);
+    assert_string_equal(label("tp_size"), "2");
+    assert_string_equal(label("max_running_requests"), "(none)");
 }
 
-static void the_model_list_alone_gives_an_identity(void **state)
+static void case_41_the_model_list_alone_gives_an_identity(void **state)
 {
     answers.models = says("{\"data\":[{\"id\":\"test-model\",\"root\":\"test-root\",\"max_model_len\":4096}]}");
     detect(NULL, 0);
@@ -145,8 +148,7 @@ static void a_vllm_engine_tells_its_version(void **state)
     assert_string_equal(label("tp_size"), "(none)");
 }
 
-/* 42 */
-static void the_identity_has_an_order(void **state)
+static void case_42_the_identity_has_an_order(void **state)
 {
     answers.server_info = says("{\"served_model_name\":\"GLM-5.2\",\"model_id\":\"GLM-5.2-Coding\",\"model_path\":\"p\"}");
     detect(NULL, 0);
@@ -195,8 +197,8 @@ static void adapters_have_their_bases_card_and_other_models_their_own(void **sta
     assert_int_equal(found.models[3].context_length, 0);
 }
 
-/* 44: what the expansion of a data-parallel engine goes by */
-static void the_number_of_ranks_is_a_positive_integer_or_none(void **state)
+/* What the expansion of a data-parallel engine goes by. */
+static void case_44_the_number_of_ranks_is_a_positive_integer_or_none(void **state)
 {
     static const struct {
         const char *info;
@@ -320,8 +322,7 @@ static void class_labels_are_made_up_from_their_number(void **state)
     assert_int_equal(found.models[0].num_labels, 2);
 }
 
-/* 43 */
-static void configured_aliases_are_attached_once_and_exactly(void **state)
+static void case_43_configured_aliases_are_attached_once_and_exactly(void **state)
 {
     const struct str aliases[] = { STR("GLM-5.2-Coding"), STR("GLM-5.2"), STR("glm-5.2-coding"), STR("glm-5.2"),
                                    STR("GLM-5.2"),        STR("GLM-5.2"), STR("GLM-5.2-Coding"), STR("GLM-5.2") };
@@ -350,23 +351,23 @@ static void oversized_values_are_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULE(the_engine_is_known_by_its_owner_or_its_paths),
+        RULE(case_38_the_engine_is_known_by_its_owner_or_its_paths),
         RULE(an_answer_that_describes_nothing_names_no_engine),
         RULE(a_declared_engine_is_believed),
         RULE(adapters_have_their_bases_card_and_other_models_their_own),
-        RULE(the_number_of_ranks_is_a_positive_integer_or_none),
+        RULE(case_44_the_number_of_ranks_is_a_positive_integer_or_none),
         RULE(the_context_length_has_an_order),
         RULE(class_labels_that_are_given_stand),
-        RULE(values_become_labels_by_their_kind),
-        RULE(the_model_list_alone_gives_an_identity),
+        RULE(case_40_values_become_labels_by_their_kind),
+        RULE(case_41_the_model_list_alone_gives_an_identity),
         RULE(a_vllm_engine_tells_its_version),
-        RULE(the_identity_has_an_order),
+        RULE(case_42_the_identity_has_an_order),
         RULE(an_engine_that_tells_nothing_is_a_wildcard),
         RULE(further_models_of_the_engine_are_served_too),
         RULE(the_operators_models_and_labels_stand),
         RULE(capabilities_follow_from_the_labels),
         RULE(class_labels_are_made_up_from_their_number),
-        RULE(configured_aliases_are_attached_once_and_exactly),
+        RULE(case_43_configured_aliases_are_attached_once_and_exactly),
         RULE(oversized_values_are_left_out),
     };
 

@@ -101,8 +101,7 @@ static int read_list(const char *body)
     return external_models(str_of(body), &arena, &cards, &cards_n);
 }
 
-/* 46 */
-static void dated_releases_are_aliases_of_their_family(void **state)
+static void case_46_dated_releases_are_aliases_of_their_family(void **state)
 {
     assert_int_equal(
         read_list(
@@ -198,7 +197,7 @@ int main(void)
         RULE(a_provider_is_known_by_its_host_on_label_boundaries),
         RULE(what_the_operator_says_stands),
         RULE(the_environments_key_goes_to_its_own_provider_only),
-        RULE(dated_releases_are_aliases_of_their_family),
+        RULE(case_46_dated_releases_are_aliases_of_their_family),
         RULE(a_family_without_a_plain_name_has_its_shortest),
         RULE(the_name_tells_what_a_model_can_do_and_who_made_it),
         RULE(a_list_without_models_is_none),

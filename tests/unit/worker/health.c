@@ -13,7 +13,7 @@ static enum worker_status after(enum worker_status from, const char *probes)
     return from;
 }
 
-static void the_table_of_transitions_holds(void **state)
+static void case_36_the_table_of_transitions_holds(void **state)
 {
     static const struct {
         enum worker_status from;
@@ -134,8 +134,7 @@ static void a_changed_interval_counts_from_now_on(void **state)
     wait_until(is_ready, id, 2500);
 }
 
-/* 31 */
-static void checks_that_are_switched_off_leave_a_ready_worker(void **state)
+static void case_31_checks_that_are_switched_off_leave_a_ready_worker(void **state)
 {
     unsigned checks;
 
@@ -174,8 +173,10 @@ static void a_worker_that_drains_is_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_table_of_transitions_holds), cmocka_unit_test(thresholds_of_zero_count_as_one),
-        RULE(a_changed_interval_counts_from_now_on),      RULE(checks_that_are_switched_off_leave_a_ready_worker),
+        cmocka_unit_test(case_36_the_table_of_transitions_holds),
+        cmocka_unit_test(thresholds_of_zero_count_as_one),
+        RULE(a_changed_interval_counts_from_now_on),
+        RULE(case_31_checks_that_are_switched_off_leave_a_ready_worker),
         RULE(a_worker_that_drains_is_left_alone),
     };
 

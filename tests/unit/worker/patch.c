@@ -201,7 +201,7 @@ static void what_is_not_named_stays(void **state)
     assert_same(&before, &after);
 }
 
-static void objects_and_labels_are_merged_member_by_member(void **state)
+static void case_31_objects_and_labels_are_merged_member_by_member(void **state)
 {
     struct worker_spec s =
         patched("{\"url\":\"http://"
@@ -269,15 +269,28 @@ static void memory_that_is_out_changes_nothing(void **state)
 
 #define RULE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void many_labels_are_refused_before_they_are_merged(void **state)
+{
+    struct worker_label labels[1025] = { 0 };
+    struct worker_patch p = { .labels = labels, .labels_n = 1024 };
+    struct err err = { 0 };
+
+    assert_int_equal(worker_patch_check(&p, &err), 0);
+    p.labels_n++;
+    assert_int_equal(worker_patch_check(&p, &err), ERR_INVALID);
+    assert_string_equal(err.message, "Invalid value for field 'labels': more than 1024 of them");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE(what_is_written_reads_back_the_same),
         RULE(the_key_is_written_for_the_store),
         RULE(what_is_not_named_stays),
-        RULE(objects_and_labels_are_merged_member_by_member),
+        RULE(case_31_objects_and_labels_are_merged_member_by_member),
         RULE(a_body_of_another_shape_is_refused_in_serdes_words),
         RULE(memory_that_is_out_changes_nothing),
+        RULE(many_labels_are_refused_before_they_are_merged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

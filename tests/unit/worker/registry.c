@@ -65,8 +65,7 @@ static void an_engine_that_is_up_is_ready_in_under_a_second(void **state)
     assert_int_equal(counts().ready, 1);
 }
 
-/* 25 */
-static void a_second_post_joins_the_first_and_later_meets_a_worker(void **state)
+static void case_25_a_second_post_joins_the_first_and_later_meets_a_worker(void **state)
 {
     char first[UUID_TEXT_LEN + 1], second[UUID_TEXT_LEN + 1];
 
@@ -80,8 +79,8 @@ static void a_second_post_joins_the_first_and_later_meets_a_worker(void **state)
     assert_string_equal(first, second);
 }
 
-/* 26, and BETTER: the submitted description is shown */
-static void a_worker_that_is_registering_shows_its_description_and_its_job(void **state)
+/* BETTER: the submitted description is shown. */
+static void case_26_a_worker_that_is_registering_shows_its_description_and_its_job(void **state)
 {
     char id[UUID_TEXT_LEN + 1], expected[1024];
     const char *json;
@@ -125,7 +124,7 @@ static void probes_carry_the_key_and_the_configured_path(void **state)
     assert_non_null(strstr(ask_get(id), "\"has_api_key\":true"));
 }
 
-static void older_names_of_the_information_are_asked_when_the_new_ones_are_missing(void **state)
+static void case_39_40_older_names_of_the_information_are_asked_when_the_new_ones_are_missing(void **state)
 {
     char id[UUID_TEXT_LEN + 1];
 
@@ -225,8 +224,7 @@ static void kinds_of_workers_to_come_wait_with_a_reason(void **state)
     }
 }
 
-/* 45 */
-static void a_handshake_address_needs_a_zmq_worker(void **state)
+static void case_45_a_handshake_address_needs_a_zmq_worker(void **state)
 {
     char id[UUID_TEXT_LEN + 1];
 
@@ -390,7 +388,7 @@ static void a_worker_of_the_command_line_is_never_forgotten(void **state)
 
 /* ---- removal ---- */
 
-static void an_idle_worker_leaves_at_once(void **state)
+static void case_32_33_an_idle_worker_leaves_at_once(void **state)
 {
     char id[UUID_TEXT_LEN + 1], again[UUID_TEXT_LEN + 1];
 
@@ -400,12 +398,12 @@ static void an_idle_worker_leaves_at_once(void **state)
     assert_true(wait_until(is_gone, id, 1000) < 1000);
     assert_int_equal(ask_remove(id), ERR_NOT_FOUND);
     assert_int_equal(counts().total, 0);
-    assert_int_equal(ask_add(spec_for(engine, ""), again), 0); /* 33 */
+    assert_int_equal(ask_add(spec_for(engine, ""), again), 0);
     assert_string_not_equal(id, again);
 }
 
-/* 32, decisions 9 and 10 */
-static void a_busy_worker_drains_until_it_is_idle(void **state)
+/* Decisions 9 and 10. */
+static void case_32_a_busy_worker_drains_until_it_is_idle(void **state)
 {
     char id[UUID_TEXT_LEN + 1];
     const struct worker *w;
@@ -426,7 +424,7 @@ static void a_busy_worker_drains_until_it_is_idle(void **state)
     assert_true(wait_until(is_gone, id, 1000) < 500);
 }
 
-static void no_settle_time_means_at_once_even_when_busy(void **state)
+static void case_32_no_settle_time_means_at_once_even_when_busy(void **state)
 {
     char id[UUID_TEXT_LEN + 1];
     const struct worker *w;
@@ -455,8 +453,7 @@ static void removing_a_registering_worker_cancels_it(void **state)
     assert_string_not_equal(id, again);
 }
 
-/* 28 */
-static void an_id_that_nobody_has_is_not_found(void **state)
+static void case_28_an_id_that_nobody_has_is_not_found(void **state)
 {
     assert_string_equal(ask_get("01234567-89ab-7def-8123-456789abcdef"), "");
     assert_int_equal(ask_remove("01234567-89ab-7def-8123-456789abcdef"), ERR_NOT_FOUND);
@@ -589,18 +586,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE(an_engine_that_is_up_is_ready_in_under_a_second),
-        RULE(a_second_post_joins_the_first_and_later_meets_a_worker),
-        RULE(a_worker_that_is_registering_shows_its_description_and_its_job),
+        RULE(case_25_a_second_post_joins_the_first_and_later_meets_a_worker),
+        RULE(case_26_a_worker_that_is_registering_shows_its_description_and_its_job),
         RULE(an_engine_that_starts_later_is_picked_up_within_two_seconds),
         RULE(probes_carry_the_key_and_the_configured_path),
-        RULE(older_names_of_the_information_are_asked_when_the_new_ones_are_missing),
+        RULE(case_39_40_older_names_of_the_information_are_asked_when_the_new_ones_are_missing),
         RULE(a_vllm_engine_is_not_asked_for_sglangs_paths),
         RULE(an_engine_without_information_is_registered_all_the_same),
         RULE(an_engine_without_a_health_endpoint_is_watched_by_its_models),
         RULE(a_model_list_that_fails_for_good_holds_nobody_up),
         RULE(a_model_list_that_comes_late_is_asked_again),
         RULE(kinds_of_workers_to_come_wait_with_a_reason),
-        RULE(a_handshake_address_needs_a_zmq_worker),
+        RULE(case_45_a_handshake_address_needs_a_zmq_worker),
         RULE(workers_of_one_engine_differ_by_base_path),
         RULE(many_register_at_once),
         RULE(the_job_queue_has_a_bound),
@@ -608,11 +605,11 @@ int main(void)
         RULE_OPENED(a_failed_registration_can_be_posted_again_under_its_id, open_impatient),
         RULE(workers_of_the_command_line_carry_their_key),
         RULE_OPENED(a_worker_of_the_command_line_is_never_forgotten, open_impatient),
-        RULE(an_idle_worker_leaves_at_once),
-        RULE(a_busy_worker_drains_until_it_is_idle),
-        RULE(no_settle_time_means_at_once_even_when_busy),
+        RULE(case_32_33_an_idle_worker_leaves_at_once),
+        RULE(case_32_a_busy_worker_drains_until_it_is_idle),
+        RULE(case_32_no_settle_time_means_at_once_even_when_busy),
         RULE(removing_a_registering_worker_cancels_it),
-        RULE(an_id_that_nobody_has_is_not_found),
+        RULE(case_28_an_id_that_nobody_has_is_not_found),
         RULE(a_worker_goes_down_fails_and_comes_back),
         RULE(a_worker_without_checks_is_ready_and_never_probed),
         RULE_OPENED(failed_workers_are_removed_when_asked_for, open_strict),

@@ -59,8 +59,8 @@ static void a_url_is_enough(void **state)
                         "\"max_connection_attempts\":20,\"is_healthy\":false,\"status\":\"pending\",\"load\":0}");
 }
 
-/* 14, 16, 17 and the table of 3.1 */
-static void wrong_shapes_are_refused_in_serdes_words(void **state)
+/* The table of 3.1, too. */
+static void case_14_16_17_wrong_shapes_are_refused_in_serdes_words(void **state)
 {
     static const struct {
         const char *in, *begins;
@@ -104,8 +104,7 @@ static void wrong_shapes_are_refused_in_serdes_words(void **state)
     }
 }
 
-/* 15, 17 */
-static void unknown_members_and_null_options_are_accepted(void **state)
+static void case_15_17_unknown_members_and_null_options_are_accepted(void **state)
 {
     assert_int_equal(read_spec("{\"url\":\"http://a:1\",\"bogus\":1,\"api_key\":null,\"dp_rank\":\"ignored\",\"kv_role\":7}"), 0);
     assert_int_equal(spec.api_key.n, 0);
@@ -297,8 +296,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_url_is_enough),
-        cmocka_unit_test(wrong_shapes_are_refused_in_serdes_words),
-        cmocka_unit_test(unknown_members_and_null_options_are_accepted),
+        cmocka_unit_test(case_14_16_17_wrong_shapes_are_refused_in_serdes_words),
+        cmocka_unit_test(case_15_17_unknown_members_and_null_options_are_accepted),
         cmocka_unit_test(everything_that_is_said_comes_back_but_the_key),
         cmocka_unit_test(health_settings_are_merged_over_the_gateways),
         cmocka_unit_test(impossible_values_are_refused),
