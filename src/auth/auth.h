@@ -10,7 +10,8 @@
  *                     nothing                                  everybody
  *
  * In: an exchange whose route is known.   Out: ex->principal (id, role), or the reply: 401 with a challenge, 403, 503 while the issuer's keys cannot be had; and the audit record at the
- * end. Where a key or an issuer is in force, credential_is_ours keeps what authenticates against us from being forwarded to a worker, on public and open routes, too.
+ * end. Where a key or an issuer is in force, credential_is_ours keeps what authenticates against us from being forwarded to a worker, on public and open routes, too; sent_secret is
+ * narrower: Authorization or x-api-key holds one of our keys or a token of our issuer's. Only without it does /v1/models show a provider the client's own token (spec 16.2).
  * Wrong methods of a known path are asked for their credential before they are told 405 (spec 1.2).
  *
  * struct auth is made once and constant: read by all loops. What moves is the issuer's key set (key_source.h). struct auth_thread is a loop's own part.

@@ -81,39 +81,49 @@ static struct str bearer(const struct exchange *ex)
     return str_has_prefix(given, BEARER) ? str_skip(given, BEARER.n) : STR_NONE;
 }
 
-/* What stands behind the scheme, whatever it is called; all of it when there is none. */
-static struct str without_scheme(struct str given)
-{
-    struct str scheme, token;
-
-    return str_trim(str_split(given, ' ', &scheme, &token) ? token : given);
-}
-
-/* A key of ours, or a token of our issuer, valid or not. */
-static bool is_secret(struct auth_thread *t, struct exchange *ex, struct str token)
+/* TEXT, verbatim, is one of our keys or a token of our issuer's, genuine or not. When nobody can tell, it is. */
+static bool is_secret(struct auth_thread *t, struct exchange *ex, struct str text)
 {
     const struct auth *a = t->auth;
     struct digest_value digest;
 
-    if (token.n == 0)
-        return false;
-    if (!digest_of(&t->digest, token, &digest)) /* out of memory: as if it were */
+    if (!digest_of(&t->digest, text, &digest))
         return true;
     return serving_keys_find(&a->serving, &digest) || control_keys_find(&a->control, &digest) ||
-           (a->jwt.issuer.n && jwt_claims_issuer(token, a->jwt.issuer, &ex->arena));
+           (a->jwt.issuer.n && jwt_claims_issuer(text, a->jwt.issuer, &ex->arena));
 }
 
-/* Neither of the fields that may carry a credential has one of ours, well written or not. */
-static bool is_foreign(struct auth_thread *t, struct exchange *ex)
+/* "KEY", "Bearer KEY", and what tools make of a key that was stored with its scheme: "Bearer Bearer KEY". */
+#define SCHEMES_MAX 3
+
+static bool holds_secret(struct auth_thread *t, struct exchange *ex, struct str value)
 {
-    return !is_secret(t, ex, without_scheme(http_value(&ex->req.fields, HF_AUTHORIZATION))) &&
-           !is_secret(t, ex, http_value(&ex->req.fields, HF_X_API_KEY));
+    struct str scheme, rest = str_trim(value);
+
+    for (unsigned i = 0; i < SCHEMES_MAX && rest.n; i++) {
+        if (is_secret(t, ex, rest))
+            return true;
+        if (!str_split(rest, ' ', &scheme, &rest))
+            return false;
+        rest = str_trim(rest);
+    }
+    return false;
 }
 
-/* On a route that needs no credential of ours: no worker may see one all the same. Where a serving key is in force, what clients send is meant for us. */
-static bool is_ours(struct auth_thread *t, struct exchange *ex)
+/* On a route that needs no credential of ours: did the client send one all the same, in any of the fields that some worker or provider may be shown? */
+static bool sent_secret(struct auth_thread *t, struct exchange *ex)
 {
-    return t->auth->serving.n > 0 || (auth_has_control(t->auth) && !is_foreign(t, ex));
+    const struct http_fields *fields = &ex->req.fields;
+
+    if (!auth_has_control(t->auth) && t->auth->serving.n == 0)
+        return false;
+    for (unsigned i = 0; i < fields->n; i++) {
+        const struct http_field *f = &fields->v[i];
+
+        if ((f->id == HF_AUTHORIZATION || f->id == HF_X_API_KEY) && holds_secret(t, ex, f->value))
+            return true;
+    }
+    return false;
 }
 
 /* ---- serving keys ---- */
@@ -244,20 +254,21 @@ enum filter_verdict auth_on_head(struct exchange *ex, void *context)
 
     switch (ex->route_group) {
     case ROUTE_PUBLIC:
-        ex->principal.credential_is_foreign = is_foreign(t, ex);
         break;
     case ROUTE_DATA:
         if (a->serving.n == 0)
             break;
-        ex->principal.credential_is_ours = true;
+        ex->principal.credential_is_ours = ex->principal.sent_secret = true;
         return guard_serving(t, ex);
     case ROUTE_ADMIN:
         if (!control && a->serving.n == 0)
             break;
-        ex->principal.credential_is_ours = true;
+        ex->principal.credential_is_ours = ex->principal.sent_secret = true;
         return control ? guard_control(t, ex, MAY_WAIT, KEYS_SAME) : guard_serving(t, ex);
     }
-    ex->principal.credential_is_ours = is_ours(t, ex);
+    ex->principal.sent_secret = sent_secret(t, ex);
+    ex->principal.credential_is_ours =
+        a->serving.n > 0 || ex->principal.sent_secret; /* with a serving key, Authorization is meant for us */
     return FILTER_GO_ON;
 }
 

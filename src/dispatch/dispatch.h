@@ -68,6 +68,7 @@ struct dispatch_request {
     struct str path;      /* on the worker */
     const char *endpoint; /* metric label, static */
     bool stream;
+    bool engines_only;       /* not for a provider (runtime external) */
     struct str routing_text; /* empty unless the policy wants it */
 
     /* The body for DIALECT and the canonical model id; called once per dialect and request, kept for retries. 0 or ERR_NOMEM. NULL = no body. */

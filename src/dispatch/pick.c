@@ -59,19 +59,19 @@ static const struct candidates *candidates_of(struct dispatcher *d, const struct
     return c;
 }
 
-/* ALL without those that were tried. */
-static const struct candidates *leave_out(struct dispatcher *d, const struct candidates *all, const struct worker *const *tried,
-                                          unsigned tried_n)
+/* ALL without those that were tried, and without providers where an engine is wanted. */
+static const struct candidates *leave_out(struct dispatcher *d, const struct candidates *all, bool engines_only,
+                                          const struct worker *const *tried, unsigned tried_n)
 {
     struct candidates *c = &d->untried;
 
-    if (tried_n == 0)
+    if (tried_n == 0 && !engines_only)
         return all;
     if (!reserve(c, all->n))
         return NULL;
     c->n = 0;
     for (size_t i = 0; i < all->n; i++)
-        if (!was_tried(all->rows[i], tried, tried_n))
+        if (!was_tried(all->rows[i], tried, tried_n) && !(engines_only && all->rows[i]->spec.runtime == RUNTIME_EXTERNAL))
             c->rows[c->n++] = all->rows[i];
     return c;
 }
@@ -115,7 +115,7 @@ const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_r
     }
     c = candidates_of(d, table, entry);
     if (c)
-        c = leave_out(d, c, tried, tried_n);
+        c = leave_out(d, c, r->engines_only, tried, tried_n);
     if (!c) {
         dispatch_out_of_memory(failure);
         return NULL;

@@ -88,9 +88,9 @@ struct exchange_facts {
 struct exchange_principal {
     struct str id; /* "auth:<hash>" ... of spec control-plane 4.2, a key's id, a token's subject; empty = nobody */
     bool admin;
-    bool credential_is_ours; /* the Authorization field authenticated against the gateway itself: never forward it */
+    bool credential_is_ours; /* Authorization and x-api-key are, or may be, meant for the gateway itself: no worker is sent them */
     bool
-        credential_is_foreign; /* public routes: neither Authorization nor x-api-key has a secret of the gateway's: its owner's account may be asked with it */
+        sent_secret; /* one of them is a secret of ours: nobody is sent it, not even a provider that the client has an account with */
     /* auth/'s own, from its decision about the control plane to the audit record */
     uint64_t decided_us; /* wall clock; 0 = there was none */
     const char *method;  /* static: "jwt", "api_key", "none" */

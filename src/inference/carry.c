@@ -123,6 +123,7 @@ void carry_get(struct exchange *ex, struct inference *inf, struct str path)
               .method = HTTP_GET,
               .path = path,
               .endpoint = "info",
+              .engines_only = true,
           },
           sink_relay(ex, inf, NULL));
 }

@@ -30,5 +30,8 @@ void inference_responses(struct exchange *ex, void *context);   /* POST /v1/resp
 void inference_rerank(struct exchange *ex, void *context);      /* POST /rerank */
 void inference_v1_rerank(struct exchange *ex, void *context);   /* POST /v1/rerank */
 void inference_models(struct exchange *ex, void *context);      /* GET /v1/models */
-void inference_info(struct exchange *ex,
-                    void *context); /* GET /health_generate, /get_server_info, /get_model_info: asked of a ready worker */
+
+/* GET, spec control-plane 16.3: asked of a ready engine; of a fleet of providers the gateway tells what it knows */
+void inference_health(struct exchange *ex, void *context);      /* /health_generate */
+void inference_server_info(struct exchange *ex, void *context); /* /get_server_info */
+void inference_model_info(struct exchange *ex, void *context);  /* /get_model_info */

@@ -3,7 +3,7 @@
  *   no token, or one of the gateway's own ------------------------------------> the registry's models, sorted by id, providers' included (BETTERs)
  *   somebody else's token --fan-out--> every ready external worker, once each --> the first list with a model in it; without one, the registry's models
  *
- * Decision 3: the gateway's own secrets never leave. Whether a credential is one of them is for auth/ to say (principal.credential_is_foreign); here it only counts.
+ * Decision 3: the gateway's own secrets never leave. Whether a credential is one of them is for auth/ to say (principal.sent_secret); here it only counts.
  */
 #include "base/map.h"
 #include "http/error.h"
@@ -209,8 +209,7 @@ void inference_models(struct exchange *ex, void *context)
     struct inference *inf = context;
     struct str token = token_of(ex);
 
-    if (token.n && ex->principal.credential_is_foreign && has_external(dispatcher_table(inf->dispatcher)) &&
-        ask_providers(ex, inf, token))
+    if (token.n && !ex->principal.sent_secret && has_external(dispatcher_table(inf->dispatcher)) && ask_providers(ex, inf, token))
         return;
     reply_registered(ex, inf);
 }

@@ -56,8 +56,3 @@ void inference_v1_rerank(struct exchange *ex, void *context)
 {
     carry(ex, context, &V1_RERANK);
 }
-
-void inference_info(struct exchange *ex, void *context)
-{
-    carry_get(ex, context, ex->req.path);
-}

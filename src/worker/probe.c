@@ -58,6 +58,7 @@ static void write_key(struct probe *p, struct str key, struct buf *text)
     buf_clear(text);
     buf_puts(text, "Bearer ");
     buf_put(text, key);
+    p->head.failed |= text->failed;
     (void)h1_put_field(&p->head, STR("authorization"),
                        buf_str(text)); /* a worker's key was checked by worker_spec_check, a client's came out of a field value */
 }
@@ -71,7 +72,9 @@ static void write_head(struct probe *p, const struct probe_ask *ask)
 
     buf_put(&text, w->base_path);
     buf_put(&text, ask->path);
-    h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
+    p->head.failed |= text.failed; /* here and in write_key: clearing the text forgets it */
+    if (!text.failed)
+        h1_put_request_line(&p->head, METHODS[ask->method], buf_str(&text));
     (void)h1_put_field(&p->head, STR("host"), w->authority);
     (void)h1_put_field(&p->head, STR("accept"), STR("*/*"));
     write_key(p, key, &text);

@@ -47,6 +47,7 @@ struct engine {
     enum worker_status status; /* WORKER_PENDING counts as ready: tests name only what is odd */
     enum worker_type type;
     enum worker_mode mode;
+    enum worker_runtime runtime;
     const char *host; /* instead of 127.0.0.1 */
     /* filled in */
     int listener, fillers[4];
@@ -339,6 +340,7 @@ static inline struct worker *engine_describe(const struct engine *e, unsigned i)
     spec.models_n = e->model ? 1 : 0;
     spec.type = e->type;
     spec.mode = e->mode;
+    spec.runtime = e->runtime;
     spec.api_key = e->key ? str_of(e->key) : STR_NONE;
     w = worker_new(&spec, id, 0, i, NULL);
     assert_non_null(w);

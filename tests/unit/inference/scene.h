@@ -20,7 +20,9 @@ static const struct route INFERENCE_ROUTES[] = {
     AT(HTTP_POST, "/rerank", ROUTE_ERRORS_OPENAI, inference_rerank),
     AT(HTTP_POST, "/v1/rerank", ROUTE_ERRORS_OPENAI, inference_v1_rerank),
     AT(HTTP_GET, "/v1/models", ROUTE_ERRORS_OPENAI, inference_models),
-    AT(HTTP_GET, "/get_server_info", ROUTE_ERRORS_OPENAI, inference_info),
+    AT(HTTP_GET, "/health_generate", ROUTE_ERRORS_OPENAI, inference_health),
+    AT(HTTP_GET, "/get_server_info", ROUTE_ERRORS_OPENAI, inference_server_info),
+    AT(HTTP_GET, "/get_model_info", ROUTE_ERRORS_OPENAI, inference_model_info),
 };
 
 static inline void open_scene(const struct engine *engines)

@@ -1,0 +1,119 @@
+/* inference/info.c -- what the fleet says about itself: GET /health_generate, /get_server_info, /get_model_info (spec control-plane 16.3)
+ *
+ *   an engine is registered (or nobody) ---> the question goes to a ready engine as it is, with the engine's own key; its answer comes back as it is
+ *   only providers are registered ---------> they have no such routes: the gateway answers from its table
+ *
+ * In a mixed fleet only the engines are asked. A provider's URL is not in an error: it tells models (decision 6).
+ */
+#include "http/error.h"
+#include "inference/carry.h"
+#include "json/json_write.h"
+
+struct providers {
+    size_t n, ready;
+};
+
+/* False: there is an engine, or nobody. */
+static bool providers_only(const struct worker_table *t, struct providers *ret)
+{
+    *ret = (struct providers){ .n = t->n };
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->workers[i]->spec.runtime != RUNTIME_EXTERNAL)
+            return false;
+        ret->ready += worker_is_ready(t->workers[i]);
+    }
+    return t->n > 0;
+}
+
+static void reply_written(struct exchange *ex, struct str type, struct buf *out)
+{
+    if (out->failed)
+        http_error(ex, 503, STR("out_of_memory"), STR("The gateway is out of memory for this request"));
+    else
+        exchange_reply(ex, 200, type, buf_str(out));
+    buf_fini(out);
+}
+
+/* ---- /health_generate ---- */
+
+#define NAMED_MAX 16 /* unhealthy providers named in an error */
+
+static void reply_unhealthy(struct exchange *ex, const struct worker_table *t, struct providers p)
+{
+    struct buf text = { 0 };
+    size_t named = 0;
+
+    buf_printf(&text, "%zu/%zu workers unhealthy: ", p.n - p.ready, p.n);
+    for (size_t i = 0; i < t->n && named < NAMED_MAX; i++) {
+        const struct worker_spec *s = &t->workers[i]->spec;
+
+        if (worker_is_ready(t->workers[i]))
+            continue;
+        buf_printf(&text, "%s%.*s", named++ ? ", " : "", STR_FMT(s->models_n ? s->models[0].id : STR("any model")));
+    }
+    if (named < p.n - p.ready)
+        buf_puts(&text, ", ...");
+    http_error_retry_after(ex, 1);
+    http_error(ex, 503, STR("service_unavailable"), text.failed ? STR("Workers are unhealthy") : buf_str(&text));
+    buf_fini(&text);
+}
+
+void inference_health(struct exchange *ex, void *context)
+{
+    struct inference *inf = context;
+    const struct worker_table *t = dispatcher_table(inf->dispatcher);
+    struct providers p;
+    struct buf out = { 0 };
+
+    if (!providers_only(t, &p)) {
+        carry_get(ex, inf, ex->req.path);
+        return;
+    }
+    if (p.ready < p.n) {
+        reply_unhealthy(ex, t, p);
+        return;
+    }
+    buf_printf(&out, "OK - %zu workers healthy", p.n);
+    reply_written(ex, TYPE_TEXT, &out);
+}
+
+/* ---- /get_server_info, /get_model_info ---- */
+
+void inference_server_info(struct exchange *ex, void *context)
+{
+    struct inference *inf = context;
+    const struct worker_table *t = dispatcher_table(inf->dispatcher);
+    struct providers p;
+    struct buf out = { 0 };
+    struct json_writer w;
+
+    if (!providers_only(t, &p)) {
+        carry_get(ex, inf, ex->req.path);
+        return;
+    }
+    json_begin(&w, &out);
+    json_object(&w);
+    json_put_str(&w, "router_type", STR("openai"));
+    json_put_u64(&w, "total_workers", p.n);
+    json_put_u64(&w, "external_workers", p.n);
+    json_put_u64(&w, "healthy_workers", p.ready);
+    json_put_u64(&w, "total_models", t->models_n);
+    json_put_array(&w, "worker_urls");
+    for (size_t i = 0; i < t->n; i++)
+        json_value_str(&w, t->workers[i]->spec.url);
+    json_end(&w);
+    json_end(&w);
+    reply_written(ex, TYPE_JSON, &out);
+}
+
+void inference_model_info(struct exchange *ex, void *context)
+{
+    struct inference *inf = context;
+    struct providers p;
+
+    if (providers_only(dispatcher_table(inf->dispatcher), &p))
+        http_error(ex, 501, STR("not_implemented"),
+                   STR("Get model info is not implemented for external providers; GET /v1/models lists what they serve"));
+    else
+        carry_get(ex, inf, ex->req.path);
+}
