@@ -20,6 +20,9 @@ struct remove_config {
 #define OUTPUT_OPTION                                                                                                \
     { .name = "--output", .aliases = { "-o" }, .type = OPT_ENUM, .names = WORKER_OUTPUTS, .at = AT(output),          \
       .def = "table", .group = "Output", .help = "table: a sentence; json: the API's answer to DELETE, byte for byte" }
+#define WAIT_TIMEOUT_OPTION(text)                                                                                    \
+    { .name = "--wait-timeout", .type = OPT_F64, .at = AT(wait_timeout_s), .def = "900", .min = 0, .max = 864000,    \
+      .unit = "s", .value = "S", .help = text }
 /* clang-format on */
 
 static const struct option RM_OPTIONS[] = {
@@ -29,15 +32,7 @@ static const struct option RM_OPTIONS[] = {
       .at = AT(now),
       .help = "do not wait for its requests: its drain time is set to 0 first (requests that run go on to their end)" },
     { .name = "--wait", .aliases = { "-w" }, .type = OPT_FLAG, .at = AT(wait), .help = "until it is gone" },
-    { .name = "--wait-timeout",
-      .type = OPT_F64,
-      .at = AT(wait_timeout_s),
-      .def = "900",
-      .min = 0,
-      .max = 864000,
-      .unit = "s",
-      .value = "S",
-      .help = "how long --wait waits" },
+    WAIT_TIMEOUT_OPTION("how long --wait waits"),
     OUTPUT_OPTION,
     GATEWAY_OPTIONS("30"),
 };
@@ -52,15 +47,7 @@ const struct option_table WORKER_RM_TABLE = {
 
 static const struct option DRAIN_OPTIONS[] = {
     WORKER_OPTION,
-    { .name = "--wait-timeout",
-      .type = OPT_F64,
-      .at = AT(wait_timeout_s),
-      .def = "900",
-      .min = 0,
-      .max = 864000,
-      .unit = "s",
-      .value = "S",
-      .help = "how long to wait; past it the exit status is 4 and the drain goes on in the gateway" },
+    WAIT_TIMEOUT_OPTION("how long to wait; past it the exit status is 4 and the drain goes on in the gateway"),
     OUTPUT_OPTION,
     GATEWAY_OPTIONS("30"),
 };
