@@ -212,7 +212,8 @@ static int set_up_client(SSL_CTX *ctx, struct err *err)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, keep_session);
     /* Not SSL_CTX_set_default_verify_paths: it also looks in the directory as a "store", which is to read all its names for each unknown issuer, on a loop. */
-    if (SSL_CTX_set_default_verify_file(ctx) != 1 || SSL_CTX_set_default_verify_dir(ctx) != 1 || SSL_CTX_set_alpn_protos(ctx, ALPN_HTTP_1_1, sizeof ALPN_HTTP_1_1 - 1) != 0)
+    if (SSL_CTX_set_default_verify_file(ctx) != 1 || SSL_CTX_set_default_verify_dir(ctx) != 1 ||
+        SSL_CTX_set_alpn_protos(ctx, ALPN_HTTP_1_1, sizeof ALPN_HTTP_1_1 - 1) != 0)
         return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
     return 0;
 }

@@ -15,7 +15,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-
 static void on_committed(void *owner, int status);
 
 static void append(struct registry_command ***tail, struct registry_command *c)
