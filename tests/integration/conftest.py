@@ -4,9 +4,11 @@ A test asks for `gateway` or `engines` (started with defaults), or makes its own
 gateway's exit status and log are looked at: a crash or a sanitizer report fails the test that caused it.
 """
 import contextlib
+import itertools
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -29,10 +31,30 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "native: measures something that sanitizers distort")
 
 
+# Below the ports that the kernel gives to clients, and a range for each process of pytest-xdist: nobody else takes a port between the question and its use.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.cycle(range(10000 + 5000 * (_WORKER % 4), 15000 + 5000 * (_WORKER % 4)))
+for _ in range(random.randrange(5000)):  # two runs beside each other begin at different places
+    next(_PORTS)
+
+
+def free_ports(n):
+    """The first of N ports that are free in a row."""
+    while True:
+        first = next(_PORTS)
+        ports = [first, *(next(_PORTS) for _ in range(n - 1))]
+        try:
+            for port in ports:
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        if ports[-1] == first + n - 1:
+            return first
+
+
 def free_port():
-    with contextlib.closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_ports(1)
 
 
 def wait_until(condition, seconds=10, what="condition"):

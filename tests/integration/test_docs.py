@@ -6,12 +6,11 @@ own. `smg mock-engine` and `smg launch` keep running until the next one of their
 import os
 import re
 import shlex
-import socket
 import subprocess
 
 import pytest
 
-from conftest import ROOT, SLOWNESS, SMG, Process, free_port, wait_until
+from conftest import ROOT, SLOWNESS, SMG, Process, free_port, free_ports, wait_until
 
 MAKE = {"make run", "make test"}  # test_tools.py runs the first; the second is running
 ENDS_WITH = {"cut=2": 18}  # curl: transfer closed with outstanding data
@@ -22,19 +21,6 @@ def commands(page):
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [c for c in (re.sub(r"\s+#\s.*$", "", line).strip() for line in lines) if c and c not in MAKE]
-
-
-def free_ports(n):
-    """The first of N ports that are free in a row."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + n):
-                with socket.socket() as s:
-                    s.bind(("127.0.0.1", port))
-            return first
-        except (OSError, OverflowError):
-            pass
 
 
 class Reader:
@@ -71,6 +57,8 @@ class Reader:
         # Who asks for a client certificate is not asked: curl's 35 and 56 are its refusals, in TLS 1.2 and 1.3.
         fine = {0, 35, 56} if "--tls-client-ca-path" in words else {0}
         wait_until(lambda: not process.running() or asked(url) in fine, seconds=20, what=" ".join(map(str, words)))
+        if "--tls-client-ca-path" in words and "--worker-urls" in words:  # /readiness cannot be asked
+            wait_until(lambda: not process.running() or "worker registered" in process.output(), seconds=20, what="a worker")
         assert process.running(), process.output()
 
     def paste(self, command):

@@ -75,7 +75,7 @@ def test_workers_of_the_api_come_back_with_their_ids_and_all_that_was_said(gatew
     after = {w["id"]: w for w in listed(g, 2)}
     assert after == before
     assert set(after) == {a, b} and after[b]["labels"] == {"zone": "x"} and after[b]["priority"] == 10
-    assert "workers restored" in g.output() and "workers=2" in g.output()
+    wait_until(lambda: "workers restored workers=2" in g.output(), what="the line of the restored workers")
     assert g.stop() == 0  # an orderly end keeps them as well
     assert {w["id"]: w for w in listed(gateway_on(), 2)} == before
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from conftest import ROOT, SLOWNESS, SMG, free_port, wait_until
+from conftest import ROOT, SLOWNESS, SMG, free_port, free_ports, wait_until
 
 
 def layers(root):
@@ -37,7 +37,7 @@ def test_a_forbidden_include_fails(tmp_path):
 
 def test_make_run_prints_a_curl_line_that_works(tmp_path):
     port, out = free_port(), tmp_path / "out"
-    engine = free_port()
+    engine = free_ports(2)
     env = {"PATH": "/usr/bin:/bin:/usr/local/bin", "SMG_PORT": str(port), "SMG_METRICS_PORT": str(free_port()), "SMG_ENGINE_PORT": str(engine)}
     with out.open("wb") as f:
         p = subprocess.Popen([ROOT / "tools/run", SMG], stdout=f, stderr=subprocess.STDOUT, env=env)
