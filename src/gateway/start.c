@@ -15,6 +15,7 @@
 #include "gateway/gateway_internal.h"
 
 #define TARGET        "smg::gateway"
+#define CONTROL_NICE  5   /* a third of a loop thread's share of a contended core: enough for thousands of probes */
 #define RECLAIM_MS    100 /* retired snapshots are looked at this often; they are small */
 #define LOG_FLUSH_MS  50
 #define CONNECT_MS    10000
@@ -431,6 +432,8 @@ int gateway_run(const struct launch_config *config, struct err *err)
     log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_BOOL("tls", g.tls_server != NULL),
              LF_UINT("loops", g.threads_n), LF_CSTR("policy", launch_policy_name(config->policy)),
              LF_UINT("workers", config->worker_urls.n));
+    /* This thread alone, since the others have begun: where cores are scarce, registrations and health checks stand back behind requests. */
+    (void)setpriority(PRIO_PROCESS, 0, CONTROL_NICE);
     loop_run(g.control);
     for (unsigned i = 0; i < g.threads_n; i++)
         loop_join(g.threads[i].loop);

@@ -196,7 +196,8 @@ def test_it_drives_an_engine_as_hard_as_wrk(start, wrk):
         rates["wrk"].append(wrk(engine.url, 32, 2)[0])
         rates["bench"].append(bench(engine.url, "-c", 32, "-d", 2, "--max-tokens", 8)[1]["throughput"]["requests_per_s"])
     # Being faster is no fault of a generator; slower would measure itself.
-    assert sorted(rates["bench"])[1] > 0.85 * sorted(rates["wrk"])[1], rates
+    # The best of three each: what else runs on the machine only slows them.
+    assert max(rates["bench"]) > 0.85 * max(rates["wrk"]), rates
 
 
 # ---- many streams ----
