@@ -17,6 +17,11 @@ static int pick(struct policy *p, const struct worker *const *cand, size_t n, co
         return 0;
     first = random_below(hint->random, n);
     second = (first + 1 + random_below(hint->random, n - 1)) % n;
+    if (choice->scores) {
+        choice->score_name = "compared";
+        choice->scores[first] = (double)policy_load(hint, cand[first]);
+        choice->scores[second] = (double)policy_load(hint, cand[second]);
+    }
     return (int)(policy_load(hint, cand[second]) < policy_load(hint, cand[first]) ? second : first);
 }
 

@@ -212,7 +212,7 @@ static void bad_parameters_change_nothing(void)
     assert_int_equal(heard.made, 0);
 }
 
-static void note_row(struct str model, struct policy *p, void *arg)
+static void note_row(struct str model, struct policy *p, bool by_operator, void *arg)
 {
     buf_printf(arg, "%.*s=%s ", STR_FMT(model), p->ops->name);
 }
