@@ -39,6 +39,7 @@ struct registry_store {
 
 struct registry_conf {
     struct worker_health_conf health; /* the gateway's flags */
+    struct breaker_conf breaker;      /* the gateway's flags */
     struct str health_endpoint;       /* "/health"; borrowed for the registry's life, as the aliases */
     bool remove_unhealthy;
     uint32_t startup_timeout_s; /* 1800: how long a worker may take to answer first */
@@ -105,6 +106,8 @@ struct worker_patch {
     size_t labels_n;
     struct str health_json, http_pool_json, resilience_json; /* as in struct worker_spec */
     struct worker_health_update health_update;
+    struct worker_resilience resilience;
+    struct worker_pool pool;
 };
 
 struct entry;

@@ -12,7 +12,7 @@
  * Read next: registry.h, then register.c (the registration workflow), health.c and drain.c for their state machines.
  *
  * A worker's description never changes: a change makes a new struct worker that shares the old one's `live` part.
- * A worker is one allocation (about 600 bytes and its texts) beside its live part (64 bytes): thousands of them are cheap.
+ * A worker is one allocation (about 600 bytes and its texts) beside its live part (about 200 bytes): thousands of them are cheap.
  */
 #pragma once
 
@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "json/json_write.h"
 #include "loop/snapshot.h"
+#include "worker/resilience.h"
 
 #define WORKERS_MAX 16384
 
@@ -119,6 +120,9 @@ struct worker_spec {
     struct str multimodal_tensor_transport;
     struct worker_health_update health_update;
     struct worker_health_conf health; /* in force: health_update over the gateway's flags; filled at registration */
+    struct worker_resilience resilience; /* as it was given; what it says of retries holds for the worker's models (dispatch/) */
+    struct worker_pool pool;             /* as it was given */
+    struct worker_judge judge;           /* in force, as `health` */
 };
 
 /* What changes while requests run. Outlives snapshots and descriptions; all members atomic, written by any thread; readers accept slightly old values
@@ -133,6 +137,7 @@ struct worker_live {
     _Atomic int reason;         /* why the last health probe failed: a negative enum err_code or an HTTP status; 0 = it did not */
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
     _Atomic uint64_t heard_us;  /* loop clock: when bytes of a good reply came last; up to HEARD_STEP_US late. 0 = never */
+    struct breaker breaker;     /* written through breaker.h */
 };
 
 struct worker {
