@@ -14,13 +14,18 @@
 #pragma once
 
 #include "base/metric.h"
+#include "dispatch/retry.h"
 #include "http/client.h"
 #include "http/exchange.h"
-#include "routing/policy.h"
+#include "routing/policy_set.h"
 #include "upstream/upstream.h"
 #include "worker/registry.h"
 
-#define DISPATCH_ATTEMPTS_MAX 5 /* SMG's --retry-max-retries default: attempts, not extra ones */
+#define DISPATCH_TRIED_MAX    16 /* workers that a request remembers; the earliest is forgotten */
+#define DISPATCH_REPLACED_MAX 5  /* workers that cannot be reached are replaced by others so often, even where retries are off */
+#define DISPATCH_HELD_MAX     (64u << 10) /* bytes of a reply that is kept while others are tried */
+#define DISPATCH_HOLD_MS      1000        /* a failed reply that takes longer than that is not waited for */
+#define DISPATCH_PROBE_MS     1000        /* a probe that has been replying for so long has succeeded, even if its stream goes on for hours */
 
 struct dispatch;
 
@@ -28,11 +33,12 @@ struct dispatcher_conf {
     uint32_t connect_ms; /* 10000 */
     uint32_t head_ms;    /* --request-timeout-secs: until the first byte of the reply */
     uint32_t idle_ms;    /* between parts of a reply's body; a stream has no total limit */
+    struct retry_conf retry; /* the gateway's flags; workers may say otherwise for their models */
 };
 
 struct dispatcher; /* per loop */
 
-int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy *policy,
+int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy_set *policies,
                    const struct dispatcher_conf *conf, struct dispatcher **ret) _must_check_;
 void dispatcher_free(struct dispatcher *d);
 
@@ -68,12 +74,15 @@ struct dispatch_request {
     struct str path;      /* on the worker */
     const char *endpoint; /* metric label, static */
     bool stream;
-    bool engines_only;       /* not for a provider (runtime external) */
-    struct str routing_text; /* empty unless the policy wants it */
+    bool engines_only; /* not for a provider (runtime external) */
+
+    /* The text that policies look at (spec data-plane 5.11), good until the loop calls any routing_text again; called for each pick of a policy that wants it.
+     * NULL = there is none. */
+    struct str (*routing_text)(const struct dispatch_request *r);
 
     /* The body for DIALECT and the canonical model id; called once per dialect and request, kept for retries. 0 or ERR_NOMEM. NULL = no body. */
     int (*prepare)(struct dispatch_request *r, enum upstream_dialect dialect, struct str canonical_model, struct str *ret_body);
-    void *prepare_arg;
+    void *arg; /* for both */
 };
 
 /* 0: the sink will be called (*RET is the handle for pause, resume, abort). Negative: nothing was started and *FAILURE says what to answer.

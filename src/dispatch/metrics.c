@@ -37,13 +37,18 @@ static const struct metric_family WORKER_ERRORS = { .name = "smg_worker_errors_t
                                                     .type = METRIC_COUNTER,
                                                     .labels = { "worker_type", "connection_mode", "error_type" } };
 static const struct metric_family RETRIES = { .name = "smg_worker_retries_total",
-                                              .help = "Further attempts on another worker",
+                                              .help = "Further attempts",
                                               .type = METRIC_COUNTER,
                                               .labels = { "worker_type", "endpoint" } };
 static const struct metric_family EXHAUSTED = { .name = "smg_worker_retries_exhausted_total",
                                                 .help = "Requests whose last attempt failed",
                                                 .type = METRIC_COUNTER,
                                                 .labels = { "worker_type", "endpoint" } };
+
+static const struct metric_family BACKOFF = { .name = "smg_worker_retry_backoff_seconds",
+                                              .help = "Pauses before further attempts, by the number of the failed one",
+                                              .type = METRIC_HISTOGRAM,
+                                              .labels = { "attempt" } };
 
 /* From a status to SMG's error_type. */
 static struct str error_type(unsigned status)
@@ -102,9 +107,9 @@ void dispatch_count_failed(struct dispatcher *d, struct str model, const char *e
     metric_add(metric_cell(d->loop->metrics, &ERRORS, v), 1);
 }
 
-void dispatch_count_selection(struct dispatcher *d, struct str model)
+void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy)
 {
-    struct str v[] = { STR("regular"), STR("http"), model, str_of(d->policy->ops->name) };
+    struct str v[] = { STR("regular"), STR("http"), model, str_of(policy) };
 
     metric_add(metric_cell(d->loop->metrics, &SELECTION, v), 1);
 }
@@ -137,4 +142,13 @@ void dispatch_count_retries_exhausted(struct dispatcher *d, const char *endpoint
     struct str v[] = { STR("regular"), str_of(endpoint) };
 
     metric_add(metric_cell(d->loop->metrics, &EXHAUSTED, v), 1);
+}
+
+void dispatch_count_backoff(struct dispatcher *d, unsigned attempt, uint32_t ms)
+{
+    char text[16];
+    int n = snprintf(text, sizeof text, "%u", attempt);
+    struct str v[] = { { text, (size_t)n } };
+
+    metric_observe_us(metric_cell(d->loop->metrics, &BACKOFF, v), (uint64_t)ms * 1000);
 }

@@ -213,16 +213,6 @@ void breaker_reset(struct breaker *b)
         ;
 }
 
-bool breaker_cool_down(struct breaker *b, uint64_t until_us)
-{
-    uint64_t seen = atomic_load_explicit(&b->cooldown_us, memory_order_relaxed);
-
-    while (seen < until_us)
-        if (atomic_compare_exchange_weak_explicit(&b->cooldown_us, &seen, until_us, memory_order_relaxed, memory_order_relaxed))
-            return true;
-    return false;
-}
-
 /* ---- looking ---- */
 
 static void earlier(uint64_t *recheck_us, uint64_t us)
@@ -253,14 +243,9 @@ static enum breaker_admission look_at(const struct state *s, const struct breake
 
 enum breaker_admission breaker_look(const struct breaker *b, const struct breaker_conf *conf, uint64_t now_us, uint64_t *recheck_us)
 {
-    uint64_t cooldown_us = atomic_load_explicit(&b->cooldown_us, memory_order_relaxed);
     struct state s = unpack(atomic_load_explicit(&b->word, memory_order_relaxed));
-    enum breaker_admission a = conf->disabled ? BREAKER_YES : look_at(&s, conf, now_us, recheck_us);
 
-    if (_likely_(cooldown_us <= now_us))
-        return a;
-    earlier(recheck_us, cooldown_us);
-    return a == BREAKER_YES ? BREAKER_RESERVE : a;
+    return conf->disabled ? BREAKER_YES : look_at(&s, conf, now_us, recheck_us);
 }
 
 struct breaker_view breaker_view(const struct breaker *b)

@@ -1,4 +1,4 @@
-/* worker/breaker.h -- a worker's circuit breaker and its cooldown: who is broken, who is only busy, and who comes back with one request
+/* worker/breaker.h -- a worker's circuit breaker: who is broken, and who comes back with one request at a time
  *
  *               failures reach the threshold, within the window               (the first request after `timeout`)
  *     CLOSED ------------------------------------------> OPEN ---breaker_enter---> HALF_OPEN (its probe runs)
@@ -14,8 +14,7 @@
  *   gentle      the worker was not broken, its health checks took it out: it comes back with one request instead of everything that its affinity owes it, but where
  *               nobody else could serve, all may come meanwhile (BREAKER_RESERVE). Shown as closed.
  *
- * All of it is one word: transitions are compare-and-swap of what the pure breaker_next_*() give. Cooldown is apart: a worker that answers 429 or 503 asks for a pause. It is
- * BREAKER_RESERVE until then: others are preferred, but nobody is turned away for it (the pause may be meant for one client's key only).
+ * All of it is one word: transitions are compare-and-swap of what the pure breaker_next_*() give.
  *
  * Threads: any, for all. Readers take slightly old words: a request more or less for a worker that just opened does no harm, and the probe's place is taken by compare-and-swap.
  * Bounds: counts stop at BREAKER_COUNT_MAX: a threshold from there on is never reached. Times are multiples of 16 ms, and a breaker that stays as it is for two years forgets when
@@ -44,7 +43,6 @@ bool breaker_conf_eq(const struct breaker_conf *a, const struct breaker_conf *b)
 /* Part of struct worker_live; all zero: closed. */
 struct breaker {
     _Atomic uint64_t word;
-    _Atomic uint64_t cooldown_us;         /* loop clock: end of the pause that the worker asked for; 0 = none */
     _Atomic uint64_t successes, failures; /* outcomes that counted, since the worker is known */
     _Atomic uint32_t transitions[BREAKER_STATES][BREAKER_STATES]; /* from, to */
 };
@@ -52,7 +50,7 @@ struct breaker {
 /* How far a worker is there for a request. */
 enum breaker_admission {
     BREAKER_NO,      /* it is not */
-    BREAKER_RESERVE, /* when no other is */
+    BREAKER_RESERVE, /* when nobody else is */
     BREAKER_YES,
 };
 
@@ -78,9 +76,6 @@ void breaker_recover(struct breaker *b, const struct breaker_conf *conf);
 
 /* Closed, as if new: its settings have changed. */
 void breaker_reset(struct breaker *b);
-
-/* The worker asks to be left alone until UNTIL_US; an earlier end than the one that stands is no news. True as breaker_report. */
-bool breaker_cool_down(struct breaker *b, uint64_t until_us);
 
 /* For metrics and admin views. */
 struct breaker_view {

@@ -631,6 +631,11 @@ uint64_t registry_status_changes(struct registry *r)
     return atomic_load_explicit(&r->status_changes, memory_order_acquire);
 }
 
+void registry_admissions_changed(struct registry *r)
+{
+    atomic_fetch_add_explicit(&r->status_changes, 1, memory_order_release);
+}
+
 void registry_subscribe(struct registry *r, void (*fn)(enum registry_event e, const struct worker *w, void *arg), void *arg)
 {
     assert(r->listeners_n < REGISTRY_LISTENERS_MAX);

@@ -79,8 +79,12 @@ struct registry_counts {
 };
 struct registry_counts registry_counts(struct registry *r);
 
-/* Moves on after every change of a worker's status; any thread, lock-free. Whoever keeps a list of ready workers makes it anew when this has moved (or the table's serial). */
+/* Moves on after every change of a worker's status or admission; any thread, lock-free. Whoever keeps a list of available workers makes it anew when this has moved (or the
+ * table's serial). */
 uint64_t registry_status_changes(struct registry *r);
+
+/* A worker's breaker answers otherwise than before, or it cools down: the lists are to be made anew. Any thread. */
+void registry_admissions_changed(struct registry *r);
 
 /* Events, on the control loop, after the table was published. */
 enum registry_event { REGISTRY_ADDED, REGISTRY_REPLACED, REGISTRY_STATUS, REGISTRY_REMOVED };
