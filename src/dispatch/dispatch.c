@@ -47,17 +47,17 @@ struct dispatch {
     const struct worker *worker;                    /* reference; invariant 1 */
     const struct worker *tried[DISPATCH_TRIED_MAX]; /* references, to compare with; the latest last */
     unsigned tried_n;
-    bool probe;    /* this attempt is the probe of the worker's breaker, which is still to be told how it went */
-    bool judged;   /* the breaker knows that it went well, so far */
+    bool probe;       /* this attempt is the probe of the worker's breaker, which is still to be told how it went */
+    bool judged;      /* the breaker knows that it went well, so far */
     struct str model; /* canonical, arena */
     struct str body;  /* what prepare() gave; arena */
     bool prepared;
     unsigned attempts; /* begun */
     struct retry_conf retry;
-    struct held held;                /* owned: the reply of the last attempt, if it had one */
-    struct dispatch_failure failure; /* of the last attempt, if it had no reply */
-    struct timer timer;              /* HOLDING: the body takes too long. WAITING: the pause is over */
-    unsigned status;                             /* of the reply's head */
+    struct held held;                                     /* owned: the reply of the last attempt, if it had one */
+    struct dispatch_failure failure;                      /* of the last attempt, if it had no reply */
+    struct timer timer;                                   /* HOLDING: the body takes too long. WAITING: the pause is over */
+    unsigned status;                                      /* of the reply's head */
     uint64_t began_us, picked_us, head_us, first_part_us; /* loop clock; picked_us and head_us of the worker that has it now */
 };
 
@@ -306,12 +306,12 @@ int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request 
     d->began_us = ex->began_us;
     r = pick(d, failure);
     ex->facts.model = d->model.p ? d->model : request->model;
+    dispatch_count_request(dispatcher, ex->facts.model, request->endpoint, request->stream);
     if (r < 0) {
         dispatch_count_attempt(dispatcher, failure->status, failure->code); /* SMG's: the gateway's own answers count too */
         dispatch_count_failed(dispatcher, ex->facts.model, request->endpoint, failure->status);
         return r;
     }
-    dispatch_count_request(dispatcher, d->model, request->endpoint, request->stream);
     r = attempt(d); /* from here on the step is SENT, which is 0 */
     if (r < 0) {
         become_done(d, BREAKER_NOTHING);
@@ -483,6 +483,8 @@ static void end_well(struct dispatch *d)
 {
     enum breaker_outcome outcome = worker_judge_status(&d->worker->spec.judge, d->status);
 
+    if (d->status < 300)
+        worker_heard(d->worker, loop_now_us(d->dispatcher->loop));
     count_finished(d);
     become_done(d, outcome);
     d->sink->ops->on_end(d->sink);
@@ -498,9 +500,9 @@ static void end_broken(struct dispatch *d, const struct dispatch_failure *failur
 /* The failed reply is here, as far as it goes. */
 static void end_held(struct dispatch *d)
 {
-    release_worker(d, worker_judge_status(&d->worker->spec.judge, d->status));
-    log_warn(TARGET, "attempt failed", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->tried[d->tried_n - 1]->spec.url),
+    log_warn(TARGET, "attempt failed", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),
              LF_UINT("status", d->status), LF_UINT("attempt", d->attempts));
+    release_worker(d, worker_judge_status(&d->worker->spec.judge, d->status));
     fall_back(d, AGAIN_LATER);
 }
 
@@ -549,8 +551,7 @@ static void on_end(struct http_call *call, int status)
 /* How long to wait before the next attempt; 0 = not at all. UINT32_MAX: there is none. */
 static uint32_t pause_ms(struct dispatch *d, enum again again)
 {
-    enum dispatch_outlook outlook =
-        dispatch_outlook(d->dispatcher, &d->request, POLICY_REGULAR, d->tried, d->tried_n);
+    enum dispatch_outlook outlook = dispatch_outlook(d->dispatcher, &d->request, POLICY_REGULAR, d->tried, d->tried_n);
     bool allowed = may_try_again(d);
     uint64_t asked_ms;
     uint32_t ms;
@@ -651,9 +652,10 @@ static void answer_last(struct dispatch *d)
         return;
     }
     if (d->held.any)
-        d->failure = (struct dispatch_failure){ .status = d->status,
-                                                .code = STR("call_upstream_status_error"),
-                                                .message = STR("The worker answered with an error whose text was cut or too long") };
+        d->failure =
+            (struct dispatch_failure){ .status = d->status,
+                                       .code = STR("call_upstream_status_error"),
+                                       .message = STR("The worker answered with an error whose text was cut or too long") };
     dispatch_count_failed(d->dispatcher, d->model, d->request.endpoint, d->failure.status);
     become_done(d, BREAKER_NOTHING);
     d->sink->ops->on_error(d->sink, &d->failure, /* after_head= */ false);
@@ -676,5 +678,6 @@ void dispatch_abort(struct dispatch *d)
     if (d->step == DONE)
         return;
     http_call_cancel(&d->call);
+    dispatch_count_aborted(d->dispatcher, d->model, d->request.endpoint);
     become_done(d, BREAKER_NOTHING);
 }

@@ -18,10 +18,11 @@ struct candidates {
     const struct worker_model *of; /* borrowed: of the table with this serial; only compared unless the serial is the table's */
     enum policy_leg leg;
     uint64_t table_serial, status_changes;
-    uint64_t recheck_us;        /* loop clock: from then on the list is made anew */
-    const struct worker **rows; /* owned array of borrowed workers, good while the serial holds: first those that may get a request ... */
-    size_t n, reserve_n, cap;   /* ... then those that may where no other is left (BREAKER_RESERVE) */
-    struct retry_conf retry;    /* of this model */
+    uint64_t recheck_us; /* loop clock: from then on the list is made anew */
+    const struct worker *
+        *rows; /* owned array of borrowed workers, good while the serial holds: first those that may get a request ... */
+    size_t n, reserve_n, cap; /* ... then those that may where no other is left (BREAKER_RESERVE) */
+    struct retry_conf retry;  /* of this model */
 };
 
 #define CANDIDATE_LISTS 16 /* models at a time, direct-mapped by name; a collision costs a walk over the model's workers */
@@ -47,6 +48,7 @@ void dispatch_count_request(struct dispatcher *d, struct str model, const char *
 void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us,
                              uint64_t ttft_us);
 void dispatch_count_failed(struct dispatcher *d, struct str model, const char *endpoint, unsigned status);
+void dispatch_count_aborted(struct dispatcher *d, struct str model, const char *endpoint);
 void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy);
 void dispatch_count_attempt(struct dispatcher *d, unsigned status, struct str error_code);
 void dispatch_count_worker_error(struct dispatcher *d, unsigned status);

@@ -20,6 +20,11 @@ static const struct metric_family ERRORS = { .name = "smg_router_request_errors_
                                              .help = "Requests that failed, by kind",
                                              .type = METRIC_COUNTER,
                                              .labels = { ROUTER_LABELS, "error_type" } };
+/* Ours: requests = durations (good replies) + errors + aborted, once all have ended. */
+static const struct metric_family ABORTED = { .name = "smg_router_requests_aborted_total",
+                                              .help = "Requests whose client left, or that were given up in favour of others",
+                                              .type = METRIC_COUNTER,
+                                              .labels = { ROUTER_LABELS } };
 static const struct metric_family TTFT = { .name = "smg_router_ttft_seconds",
                                            .help = "Time from request to the first byte of a streamed reply's body",
                                            .type = METRIC_HISTOGRAM,
@@ -36,10 +41,9 @@ static const struct metric_family WORKER_ERRORS = { .name = "smg_worker_errors_t
                                                     .help = "5xx replies and transport failures of workers",
                                                     .type = METRIC_COUNTER,
                                                     .labels = { "worker_type", "connection_mode", "error_type" } };
-static const struct metric_family RETRIES = { .name = "smg_worker_retries_total",
-                                              .help = "Further attempts",
-                                              .type = METRIC_COUNTER,
-                                              .labels = { "worker_type", "endpoint" } };
+static const struct metric_family RETRIES = {
+    .name = "smg_worker_retries_total", .help = "Further attempts", .type = METRIC_COUNTER, .labels = { "worker_type", "endpoint" }
+};
 static const struct metric_family EXHAUSTED = { .name = "smg_worker_retries_exhausted_total",
                                                 .help = "Requests whose last attempt failed",
                                                 .type = METRIC_COUNTER,
@@ -105,6 +109,13 @@ void dispatch_count_failed(struct dispatcher *d, struct str model, const char *e
     struct str v[] = { ROUTER_VALUES(model, endpoint), error_type(status) };
 
     metric_add(metric_cell(d->loop->metrics, &ERRORS, v), 1);
+}
+
+void dispatch_count_aborted(struct dispatcher *d, struct str model, const char *endpoint)
+{
+    struct str v[] = { ROUTER_VALUES(model, endpoint) };
+
+    metric_add(metric_cell(d->loop->metrics, &ABORTED, v), 1);
 }
 
 void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy)
