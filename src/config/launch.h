@@ -101,7 +101,7 @@ struct launch_config {
     bool remove_unhealthy_workers;
     uint32_t drain_settle_s;
     struct str state_dir; /* empty = workers of the API live in memory */
-    bool disable_retries; /* connect failures are tried on another worker regardless */
+    bool disable_retries; /* a worker that cannot be reached is replaced by another regardless */
     bool disable_circuit_breaker;
 
     /* Logs and metrics */
@@ -162,10 +162,10 @@ struct launch_config {
     struct str tenant_rate_limit_config;
 
     uint32_t retry_max_retries;
-    uint64_t retry_initial_backoff_ms, retry_max_backoff_ms;
+    uint32_t retry_initial_backoff_ms, retry_max_backoff_ms;
     double retry_backoff_multiplier, retry_jitter_factor;
     uint32_t cb_failure_threshold, cb_success_threshold;
-    uint64_t cb_timeout_duration_s, cb_window_duration_s;
+    uint32_t cb_timeout_duration_s, cb_window_duration_s;
 
     struct str model_path, tokenizer_path, chat_template;
     bool disable_tokenizer_autoload, tokenizer_cache_enable_l0, tokenizer_cache_enable_l1;

@@ -38,6 +38,71 @@ static void collect_traffic(struct prometheus_writer *w, const struct worker_tab
                           (double)atomic_load_explicit(&t->workers[i]->live->busy_us, memory_order_relaxed) / 1e6);
 }
 
+/* ---- circuit breakers ---- */
+
+static void sample_view(struct prometheus_writer *w, const struct worker_table *t, const char *name, const char *help,
+                        double (*value)(const struct breaker_view *v))
+{
+    prometheus_family(w, name, METRIC_GAUGE, help);
+    for (size_t i = 0; i < t->n; i++) {
+        struct breaker_view v = breaker_view(&t->workers[i]->live->breaker);
+
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1, value(&v));
+    }
+}
+
+static double state_of(const struct breaker_view *v)
+{
+    return v->state;
+}
+
+static double failures_of(const struct breaker_view *v)
+{
+    return v->failures;
+}
+
+static double successes_of(const struct breaker_view *v)
+{
+    return v->successes;
+}
+
+static void sample_outcomes(struct prometheus_writer *w, const struct worker *worker)
+{
+    const struct breaker *b = &worker->live->breaker;
+    struct prometheus_label labels[] = { { "worker", worker->spec.url }, { "outcome", STR("success") } };
+
+    prometheus_sample(w, labels, ARRAY_LEN(labels), (double)atomic_load_explicit(&b->successes, memory_order_relaxed));
+    labels[1].value = STR("failure");
+    prometheus_sample(w, labels, ARRAY_LEN(labels), (double)atomic_load_explicit(&b->failures, memory_order_relaxed));
+}
+
+static void sample_transitions(struct prometheus_writer *w, const struct worker *worker)
+{
+    for (enum breaker_state from = 0; from < BREAKER_STATES; from++)
+        for (enum breaker_state to = 0; to < BREAKER_STATES; to++) {
+            uint32_t n = atomic_load_explicit(&worker->live->breaker.transitions[from][to], memory_order_relaxed);
+            struct prometheus_label labels[] = { { "worker", worker->spec.url },
+                                                 { "from", breaker_state_text(from) },
+                                                 { "to", breaker_state_text(to) } };
+
+            if (n)
+                prometheus_sample(w, labels, ARRAY_LEN(labels), n);
+        }
+}
+
+static void collect_breakers(struct prometheus_writer *w, const struct worker_table *t)
+{
+    sample_view(w, t, "smg_worker_cb_state", "Circuit breaker: 0 closed, 1 open, 2 half-open", state_of);
+    sample_view(w, t, "smg_worker_cb_consecutive_failures", "Failures in a row", failures_of);
+    sample_view(w, t, "smg_worker_cb_consecutive_successes", "Successes in a row", successes_of);
+    prometheus_family(w, "smg_worker_cb_outcomes_total", METRIC_COUNTER, "Attempts that counted for or against a worker");
+    for (size_t i = 0; i < t->n; i++)
+        sample_outcomes(w, t->workers[i]);
+    prometheus_family(w, "smg_worker_cb_transitions_total", METRIC_COUNTER, "Changes of a circuit breaker's state");
+    for (size_t i = 0; i < t->n; i++)
+        sample_transitions(w, t->workers[i]);
+}
+
 #define TYPES (WORKER_ENCODE + 1)
 #define MODES (WORKER_ZMQ + 1)
 
@@ -259,6 +324,7 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
     if (t->n) {
         collect_workers(w, t);
         collect_traffic(w, t);
+        collect_breakers(w, t);
         collect_pools(w, t);
     }
     collect_shadow(w, g, t);

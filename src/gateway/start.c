@@ -137,6 +137,11 @@ static int make_registry(struct gateway *g, struct err *err)
                     .failure_threshold = c->health_failure_threshold,
                     .drain_settle_s = c->drain_settle_s,
                     .disabled = c->disable_health_check },
+        .breaker = { .failure_threshold = c->cb_failure_threshold,
+                     .success_threshold = c->cb_success_threshold,
+                     .timeout_ms = c->cb_timeout_duration_s * 1000ull,
+                     .window_ms = c->cb_window_duration_s * 1000ull,
+                     .disabled = c->disable_circuit_breaker },
         .health_endpoint = c->health_check_endpoint,
         .remove_unhealthy = c->remove_unhealthy_workers,
         .startup_timeout_s = c->worker_startup_timeout_s,
@@ -228,7 +233,12 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     const struct launch_config *c = g->config;
     struct dispatcher_conf dispatch = { .connect_ms = CONNECT_MS,
                                         .head_ms = c->request_timeout_s * 1000,
-                                        .idle_ms = c->request_timeout_s * 1000 };
+                                        .idle_ms = c->request_timeout_s * 1000,
+                                        .retry = { .attempts_max = c->disable_retries ? 1 : c->retry_max_retries,
+                                                   .initial_ms = c->retry_initial_backoff_ms,
+                                                   .max_ms = c->retry_max_backoff_ms,
+                                                   .multiplier = c->retry_backoff_multiplier,
+                                                   .jitter = c->retry_jitter_factor } };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,

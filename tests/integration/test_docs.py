@@ -115,6 +115,11 @@ def test_the_page_of_cache_and_loads(reader):
     assert '"model_path"' in said[-1]
 
 
+def test_the_page_of_reliability(reader):
+    said = [text for text in paste_page(reader, "docs/reliability.md", 5).values() if text is not None]
+    assert any('"chat.completion"' in text for text in said) and '"accepted"' in said[-1]
+
+
 def test_the_page_of_the_bench(reader):
     reader.paste("smg mock-engine --port 9001")
     reader.paste("smg launch --port 30000 --worker-urls http://127.0.0.1:9001")

@@ -185,7 +185,6 @@ static void case_13_values_that_switch_a_missing_feature_off_are_fine(void **sta
         { { "--max-concurrent-requests", "0" }, 0, NULL },
         { { "--max-concurrent-requests", "256" }, 2, "--max-concurrent-requests is not available in this version" },
         { { "--disable-retries", "--disable-circuit-breaker" }, 0, NULL },
-        { { "--retry-max-retries", "0" }, 2, "--retry-max-retries is not available in this version" },
         { { "--disable-tokenizer-autoload", "--disable-audit-logging" }, 0, NULL },
     };
 
