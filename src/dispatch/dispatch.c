@@ -68,8 +68,10 @@ void dispatcher_free(struct dispatcher *d)
 {
     if (!d)
         return;
-    for (unsigned i = 0; i < CANDIDATE_LISTS; i++)
+    for (unsigned i = 0; i < CANDIDATE_LISTS; i++) {
         free(d->lists[i].rows);
+        board_fini(&d->lists[i].board);
+    }
     free(d->untried.rows);
     free(d);
 }

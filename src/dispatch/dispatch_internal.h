@@ -20,6 +20,7 @@ struct candidates {
     uint64_t recheck_us;        /* loop clock: from then on the list is made anew */
     const struct worker **rows; /* owned array of borrowed workers, good while the serial holds */
     size_t n, cap;
+    struct policy_board board; /* about the rows; unused by `untried` */
 };
 
 #define CANDIDATE_LISTS 16 /* models at a time, direct-mapped by name; a collision costs a walk over the model's workers */

@@ -42,8 +42,8 @@ static bool reserve(struct candidates *c, size_t n)
 }
 
 /* The candidates of M, a model of TABLE; NULL: memory is out. */
-static const struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
-                                              enum policy_leg leg)
+static struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
+                                        enum policy_leg leg)
 {
     struct candidates *c = &d->lists[((uintptr_t)m / sizeof(*m) * POLICY_LEGS + leg) % CANDIDATE_LISTS];
     uint64_t now = loop_now_us(d->loop);
@@ -57,6 +57,7 @@ static const struct candidates *candidates_of(struct dispatcher *d, const struct
         return NULL;
     c->n = 0;
     c->recheck_us = UINT64_MAX;
+    board_reset(&c->board);
     for (size_t i = 0; i < m->n; i++)
         if (is_of_leg(m->workers[i], leg) && worker_is_available(m->workers[i], now, &c->recheck_us))
             c->rows[c->n++] = m->workers[i];
@@ -68,8 +69,8 @@ static const struct candidates *candidates_of(struct dispatcher *d, const struct
 }
 
 /* ALL without those that were tried, and without providers where an engine is wanted. */
-static const struct candidates *leave_out(struct dispatcher *d, const struct candidates *all, bool engines_only,
-                                          const struct worker *const *tried, unsigned tried_n)
+static struct candidates *leave_out(struct dispatcher *d, struct candidates *all, bool engines_only,
+                                    const struct worker *const *tried, unsigned tried_n)
 {
     struct candidates *c = &d->untried;
 
@@ -128,7 +129,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     const struct worker_model *entry = worker_table_find(table, model);
     struct dispatch_pick pick = { 0 };
     struct policy_hint hint = { .leg = leg, .group = entry, .table_serial = table->serial };
-    const struct candidates *c;
+    struct candidates *c;
     struct policy *policy;
     int at;
 
@@ -146,6 +147,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     hint.model = entry->id.n ? entry->id : model;
     policy = policy_set_find(d->policies, d->loop, hint.model, leg);
     fill_hint(d, r, policy, &hint);
+    hint.board = c == &d->untried ? NULL : &c->board;
     at = policy_pick(policy, c->rows, c->n, &hint, &pick.choice);
     if (at < 0) {
         none_available(failure);

@@ -7,3 +7,4 @@ extern const struct policy_ops policy_round_robin;  /* one after the other; one 
 extern const struct policy_ops policy_random;       /* any, all equally often */
 extern const struct policy_ops policy_power_of_two; /* the less loaded of two random ones */
 extern const struct policy_ops policy_passthrough;  /* always the first */
+extern const struct policy_ops policy_cache_aware;  /* the one that has seen most of the prompt, unless loads are out of balance */

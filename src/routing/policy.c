@@ -6,7 +6,7 @@
 #include "routing/policies.h"
 
 const struct policy_ops *const POLICIES[] = {
-    &policy_round_robin, &policy_random, &policy_power_of_two, &policy_passthrough, NULL,
+    &policy_round_robin, &policy_random, &policy_power_of_two, &policy_passthrough, &policy_cache_aware, NULL,
 };
 
 const struct policy_conf POLICY_CONF_DEFAULTS = {

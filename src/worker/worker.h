@@ -134,6 +134,8 @@ struct worker_report {
  * because a choice among workers stays correct, only less balanced, with them. */
 struct worker_live {
     _Atomic unsigned refs;
+    uint16_t number;            /* never changes; 1..65535, of no other worker that lives: see worker_number.h. 0 = none was free */
+    uint64_t born_us;           /* never changes; clock_now_us() when the number was given */
     _Atomic int64_t load;       /* requests in flight: counted from the pick to the end of the body or the abort */
     _Atomic uint64_t processed; /* picks */
     _Atomic uint64_t failures;  /* attempts that broke off, or were answered with a 5xx status */
