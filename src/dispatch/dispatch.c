@@ -47,11 +47,11 @@ struct dispatch {
     const struct worker *worker;                    /* reference; invariant 1 */
     const struct worker *tried[DISPATCH_TRIED_MAX]; /* references, to compare with; the latest last */
     unsigned tried_n;
-    bool probe;       /* this attempt is the probe of the worker's breaker, which is still to be told how it went */
-    bool judged;      /* the breaker knows that it went well, so far */
+    bool probe;                  /* this attempt is the probe of the worker's breaker, which is still to be told how it went */
+    bool judged;                 /* the breaker knows that it went well, so far */
     const struct worker *shadow; /* what shadow_begin gave; until DONE */
-    struct str model; /* canonical, arena */
-    struct str body;  /* what prepare() gave; arena */
+    struct str model;            /* canonical, arena */
+    struct str body;             /* what prepare() gave; arena */
     bool prepared;
     unsigned attempts; /* begun */
     struct retry_conf retry;
@@ -94,8 +94,10 @@ void dispatcher_free(struct dispatcher *d)
 {
     if (!d)
         return;
-    for (unsigned i = 0; i < CANDIDATE_LISTS; i++)
+    for (unsigned i = 0; i < CANDIDATE_LISTS; i++) {
         free(d->lists[i].rows);
+        board_fini(&d->lists[i].board);
+    }
     free(d->untried.rows);
     free(d);
 }

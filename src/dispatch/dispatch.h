@@ -25,14 +25,14 @@
 #define DISPATCH_REPLACED_MAX 5  /* workers that cannot be reached are replaced by others so often, even where retries are off */
 #define DISPATCH_HELD_MAX     (64u << 10) /* bytes of a reply that is kept while others are tried */
 #define DISPATCH_HOLD_MS      1000        /* a failed reply that takes longer than that is not waited for */
-#define DISPATCH_PROBE_MS     1000        /* a probe that has been replying for so long has succeeded, even if its stream goes on for hours */
+#define DISPATCH_PROBE_MS     1000 /* a probe that has been replying for so long has succeeded, even if its stream goes on for hours */
 
 struct dispatch;
 
 struct dispatcher_conf {
-    uint32_t connect_ms; /* 10000 */
-    uint32_t head_ms;    /* --request-timeout-secs: until the first byte of the reply */
-    uint32_t idle_ms;    /* between parts of a reply's body; a stream has no total limit */
+    uint32_t connect_ms;     /* 10000 */
+    uint32_t head_ms;        /* --request-timeout-secs: until the first byte of the reply */
+    uint32_t idle_ms;        /* between parts of a reply's body; a stream has no total limit */
     struct retry_conf retry; /* the gateway's flags; workers may say otherwise for their models */
 };
 

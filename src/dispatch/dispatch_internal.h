@@ -21,8 +21,9 @@ struct candidates {
     uint64_t recheck_us; /* loop clock: from then on the list is made anew */
     const struct worker *
         *rows; /* owned array of borrowed workers, good while the serial holds: first those that may get a request ... */
-    size_t n, reserve_n, cap; /* ... then those that may where no other is left (BREAKER_RESERVE) */
-    struct retry_conf retry;  /* of this model */
+    size_t n, reserve_n, cap;  /* ... then those that may where no other is left (BREAKER_RESERVE) */
+    struct retry_conf retry;   /* of this model */
+    struct policy_board board; /* about the rows that may get a request; unused by `untried` */
 };
 
 #define CANDIDATE_LISTS 16 /* models at a time, direct-mapped by name; a collision costs a walk over the model's workers */

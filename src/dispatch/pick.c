@@ -60,7 +60,8 @@ static void fill(const struct dispatcher *d, struct candidates *c, const struct 
 
         if (worker_resilience_has_retry(&w->spec.resilience)) /* the last one speaks for the model */
             c->retry = retry_conf_over(&w->spec.resilience, &d->conf.retry);
-        if (is_of_leg(w, leg) && worker_is_available(w, now, &c->recheck_us) && c->n < at) /* it may have left the reserve just now */
+        if (is_of_leg(w, leg) && worker_is_available(w, now, &c->recheck_us) &&
+            c->n < at) /* it may have left the reserve just now */
             c->rows[c->n++] = w;
     }
     c->reserve_n = m->n - at;
@@ -68,8 +69,8 @@ static void fill(const struct dispatcher *d, struct candidates *c, const struct 
 }
 
 /* The candidates of M, a model of TABLE; NULL: memory is out. */
-static const struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
-                                              enum policy_leg leg)
+static struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
+                                        enum policy_leg leg)
 {
     struct candidates *c = &d->lists[((uintptr_t)m / sizeof(*m) * POLICY_LEGS + leg) % CANDIDATE_LISTS];
     uint64_t now = loop_now_us(d->loop);
@@ -82,6 +83,7 @@ static const struct candidates *candidates_of(struct dispatcher *d, const struct
     if (!reserve(c, m->n))
         return NULL;
     fill(d, c, m, leg, now);
+    board_reset(&c->board);
     c->of = m;
     c->leg = leg;
     c->table_serial = table->serial;
@@ -169,7 +171,7 @@ static void fill_hint(struct dispatcher *d, const struct dispatch_request *r, co
 }
 
 /* The policy's choice, let in by its breaker; NULL: there is none. */
-static const struct worker *choose(struct dispatcher *d, struct policy *policy, struct choice *c, const struct policy_hint *hint,
+static const struct worker *choose(struct dispatcher *d, struct policy *policy, struct choice *c, struct policy_hint *hint,
                                    struct dispatch_pick *pick)
 {
     int at;
@@ -185,6 +187,7 @@ static const struct worker *choose(struct dispatcher *d, struct policy *policy, 
             return w;
         if (!drop(d, c, (size_t)at))
             break;
+        hint->board = NULL; /* it is about another list */
     }
     return NULL;
 }
@@ -198,7 +201,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     const struct worker_model *entry = worker_table_find(table, model);
     struct dispatch_pick pick = { 0 };
     struct policy_hint hint = { .leg = leg, .group = entry, .table_serial = table->serial };
-    const struct candidates *all;
+    struct candidates *all;
     struct policy *policy;
     struct choice c;
 
@@ -214,6 +217,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     hint.model = entry->id.n ? entry->id : model;
     policy = policy_set_find(d->policies, d->loop, hint.model, leg);
     fill_hint(d, r, policy, &hint);
+    hint.board = c.rows == all->rows && c.n == all->n ? &all->board : NULL;
     if (explain_is_wanted(r->ex))
         pick.choice.scores = arena_array(&r->ex->arena, c.n, sizeof(double)); /* without memory for it: no scores */
     for (size_t i = 0; pick.choice.scores && i < c.n; i++)
