@@ -115,7 +115,7 @@ static void look(struct usage_reader *u, struct str s)
             *(COUNTS[i].output ? &u->output : &u->input) = v;
             *(COUNTS[i].output ? &u->has_output : &u->has_input) = true;
         }
-        s = after;
+        s = str_range(after.p - 1, s.p + s.n); /* from the quote on: it may begin the next name */
     }
 }
 
