@@ -43,6 +43,10 @@ static int split_control_keys(struct launch_config *c, struct arena *arena, stru
 
 static void add_notes(const struct launch_config *c, struct option_report *report)
 {
+    if (c->priority_scheduler_config.n && !c->priority_scheduler_enabled)
+        option_report_add(report, OPTION_NOTE, "--priority-scheduler-config does nothing without --priority-scheduler-enabled");
+    if (c->tenant_rate_limit_config.n && !c->tenant_rate_limit_enabled)
+        option_report_add(report, OPTION_NOTE, "--tenant-rate-limit-config does nothing without --tenant-rate-limit-enabled");
     if (option_source(&LAUNCH_TABLE, report, "--policy") == OPTION_DEFAULT)
         option_report_add(report, OPTION_NOTE,
                           "workers are chosen by %s: cache_aware, the usual default, is not available in this version",

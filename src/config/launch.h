@@ -90,6 +90,19 @@ struct launch_config {
     struct option_list cors_allowed_origins; /* empty, or an item "*" = any */
     struct option_list request_id_headers;   /* lowercase field names; empty = SMG's four */
 
+    /* Admission */
+    bool trust_tenant_header;
+    struct str tenant_header_name;   /* a field name */
+    int32_t max_concurrent_requests; /* <= 0: no limit */
+    uint64_t queue_size, queue_timeout_s;
+    int32_t rate_limit_tokens_per_second; /* <= 0: no limit */
+    bool priority_scheduler_enabled;
+    struct str priority_scheduler_default_max_class; /* one of four names, in any case */
+    struct str priority_scheduler_config;            /* path; empty = the default classes */
+    uint32_t priority_scheduler_tenant_metric_top_n;
+    bool tenant_rate_limit_enabled;
+    struct str tenant_rate_limit_config; /* path; given when enabled */
+
     /* Worker start and health */
     uint32_t worker_startup_timeout_s;
     uint32_t worker_startup_delay_s;
@@ -149,17 +162,6 @@ struct launch_config {
     struct str otlp_traces_endpoint;
 
     struct option_list storage_context_headers;
-    bool trust_tenant_header;
-    struct str tenant_header_name;
-
-    int32_t max_concurrent_requests;
-    uint64_t queue_size, queue_timeout_s;
-    int32_t rate_limit_tokens_per_second; /* -1 = as max_concurrent_requests */
-    bool priority_scheduler_enabled;
-    struct str priority_scheduler_default_max_class, priority_scheduler_config;
-    uint32_t priority_scheduler_tenant_metric_top_n;
-    bool tenant_rate_limit_enabled;
-    struct str tenant_rate_limit_config;
 
     uint32_t retry_max_retries;
     uint32_t retry_initial_backoff_ms, retry_max_backoff_ms;

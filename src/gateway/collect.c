@@ -295,6 +295,63 @@ static void collect_process(struct prometheus_writer *w)
     prometheus_sample(w, NULL, 0, (double)log_dropped());
 }
 
+/* ---- admission (spec operations 8.8, and ours) ---- */
+
+static void sample_classes(struct prometheus_writer *w, const double values[CLASSES])
+{
+    for (int c = CLASS_SYSTEM; c >= CLASS_BULK; c--)
+        prometheus_sample(w, &(struct prometheus_label){ "class", sched_class_name((enum sched_class)c) }, 1, values[c]);
+}
+
+static void collect_scheduler(struct prometheus_writer *w, const struct scheduler_state *s)
+{
+    double inflight[CLASSES], queued[CLASSES], limit[CLASSES], pressure[CLASSES], all = 0;
+
+    for (int c = 0; c < CLASSES; c++) {
+        uint32_t usable = s->classes[c].inflight + s->classes[c].headroom;
+
+        inflight[c] = s->classes[c].inflight;
+        queued[c] = s->classes[c].queued;
+        limit[c] = s->classes[c].queue_size;
+        pressure[c] = usable ? inflight[c] / usable : 1;
+        all += inflight[c];
+    }
+    prometheus_family(w, "smg_scheduler_inflight", METRIC_GAUGE, "Requests that hold a slot");
+    sample_classes(w, inflight);
+    prometheus_family(w, "smg_scheduler_queue_depth", METRIC_GAUGE, "Requests that wait for a slot");
+    sample_classes(w, queued);
+    prometheus_family(w, "smg_scheduler_queue_size_limit", METRIC_GAUGE, "Requests that may wait for a slot");
+    sample_classes(w, limit);
+    prometheus_family(w, "smg_scheduler_class_capacity_pressure", METRIC_GAUGE,
+                      "Share of the slots that the class has or could have now which it has");
+    sample_classes(w, pressure);
+    prometheus_family(w, "smg_scheduler_utilization", METRIC_GAUGE, "Share of all slots in use");
+    prometheus_sample(w, NULL, 0, s->capacity ? all / s->capacity : 1);
+    prometheus_family(w, "smg_scheduler_capacity", METRIC_GAUGE, "Slots");
+    prometheus_sample(w, NULL, 0, s->capacity);
+}
+
+static void collect_admission(struct prometheus_writer *w, struct admission *a)
+{
+    struct admission_stats s;
+
+    admission_stats(a, &s);
+    if (s.has_scheduler) {
+        collect_scheduler(w, &s.scheduler);
+    } else {
+        prometheus_family(w, "smg_admission_inflight", METRIC_GAUGE, "Inference requests that were admitted and run");
+        prometheus_sample(w, NULL, 0, s.permits.in_use);
+        prometheus_family(w, "smg_admission_queue_depth", METRIC_GAUGE, "Inference requests that wait to be admitted");
+        prometheus_sample(w, NULL, 0, s.permits.waiting);
+    }
+    if (s.has_tenant_limits) {
+        prometheus_family(w, "smg_tenant_limit_tenants", METRIC_GAUGE, "Tenants whose use is kept");
+        prometheus_sample(w, NULL, 0, (double)s.tenants);
+        prometheus_family(w, "smg_tenant_limit_forgotten_total", METRIC_COUNTER, "Tenants that were forgotten for want of room");
+        prometheus_sample(w, NULL, 0, (double)s.tenants_forgotten);
+    }
+}
+
 /* Only with --state-dir. */
 static void collect_state(struct prometheus_writer *w, const struct gateway_state *state)
 {
@@ -329,6 +386,7 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
     }
     collect_shadow(w, g, t);
     collect_engines(w, g->load_monitor);
+    collect_admission(w, g->admission);
     collect_loops(w, g);
     collect_process(w);
     collect_state(w, g->state);

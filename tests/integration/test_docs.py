@@ -133,6 +133,11 @@ def test_the_page_of_auth(reader, monkeypatch, tmp_path):
     assert '"workers":[' in said[1] and '"workers":[' in said[-1]
 
 
+def test_the_page_of_limits(reader):
+    said = [text for text in paste_page(reader, "docs/limits.md", 9).values() if text is not None]
+    assert sum('"text"' in text for text in said) == 3
+
+
 def test_the_page_of_the_control_plane(reader, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pasted = commands("docs/control-plane.md")
