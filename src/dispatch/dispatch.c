@@ -48,7 +48,7 @@ static bool try_another(struct dispatch *d, int status);
 
 static const struct http_call_ops CALL_OPS = { .on_head = on_head, .on_body = on_body, .on_batch = on_batch, .on_end = on_end };
 
-int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy *policy,
+int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy_set *policies,
                    const struct dispatcher_conf *conf, struct dispatcher **ret)
 {
     struct dispatcher *d = calloc(1, sizeof(*d));
@@ -58,7 +58,7 @@ int dispatcher_new(struct loop *loop, struct http_client *client, struct registr
     d->loop = loop;
     d->client = client;
     d->registry = registry;
-    d->policy = policy;
+    d->policies = policies;
     d->conf = *conf;
     *ret = d;
     return 0;
@@ -180,14 +180,15 @@ static int attempt(struct dispatch *d)
 /* Picks the next worker into d->worker and tried[]. 0, or ERR_NOT_FOUND with *FAILURE. */
 static int pick(struct dispatch *d, struct dispatch_failure *failure)
 {
-    const struct worker *w = dispatch_pick(d->dispatcher, &d->request, d->tried, d->tried_n, &d->model, failure);
+    struct dispatch_pick p = dispatch_pick(d->dispatcher, &d->request, POLICY_REGULAR, d->tried, d->tried_n, &d->model, failure);
 
-    if (!w)
+    if (!p.worker)
         return ERR_NOT_FOUND;
-    d->worker = w;
+    d->worker = p.worker;
     d->picked_us = loop_now_us(d->dispatcher->loop);
-    d->tried[d->tried_n++] = w;
-    dispatch_count_selection(d->dispatcher, d->model);
+    d->tried[d->tried_n++] = p.worker;
+    d->request.ex->facts.policy = str_of(p.policy);
+    dispatch_count_selection(d->dispatcher, d->model, p.policy);
     return 0;
 }
 

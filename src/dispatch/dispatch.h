@@ -16,7 +16,7 @@
 #include "base/metric.h"
 #include "http/client.h"
 #include "http/exchange.h"
-#include "routing/policy.h"
+#include "routing/policy_set.h"
 #include "upstream/upstream.h"
 #include "worker/registry.h"
 
@@ -32,7 +32,7 @@ struct dispatcher_conf {
 
 struct dispatcher; /* per loop */
 
-int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy *policy,
+int dispatcher_new(struct loop *loop, struct http_client *client, struct registry *registry, struct policy_set *policies,
                    const struct dispatcher_conf *conf, struct dispatcher **ret) _must_check_;
 void dispatcher_free(struct dispatcher *d);
 
@@ -68,12 +68,15 @@ struct dispatch_request {
     struct str path;      /* on the worker */
     const char *endpoint; /* metric label, static */
     bool stream;
-    bool engines_only;       /* not for a provider (runtime external) */
-    struct str routing_text; /* empty unless the policy wants it */
+    bool engines_only; /* not for a provider (runtime external) */
+
+    /* The text that policies look at (spec data-plane 5.11), good until the loop calls any routing_text again; called for each pick of a policy that wants it.
+     * NULL = there is none. */
+    struct str (*routing_text)(const struct dispatch_request *r);
 
     /* The body for DIALECT and the canonical model id; called once per dialect and request, kept for retries. 0 or ERR_NOMEM. NULL = no body. */
     int (*prepare)(struct dispatch_request *r, enum upstream_dialect dialect, struct str canonical_model, struct str *ret_body);
-    void *prepare_arg;
+    void *arg; /* for both */
 };
 
 /* 0: the sink will be called (*RET is the handle for pause, resume, abort). Negative: nothing was started and *FAILURE says what to answer.

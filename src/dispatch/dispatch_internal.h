@@ -11,10 +11,13 @@ struct route_cells {
     struct metric_cell *requests, *duration, *ttft;
 };
 
-/* The workers of one model that may get a request now. Made anew when the table or a status has changed: a fleet of thousands costs a request no more than a fleet of four. */
+/* The workers of one model that may get a request now. Made anew when the table or a status has changed, or when a worker that was left out may have recovered:
+ * a fleet of thousands costs a request no more than a fleet of four. */
 struct candidates {
     const struct worker_model *of; /* borrowed: of the table with this serial; only compared unless the serial is the table's */
+    enum policy_leg leg;
     uint64_t table_serial, status_changes;
+    uint64_t recheck_us;        /* loop clock: from then on the list is made anew */
     const struct worker **rows; /* owned array of borrowed workers, good while the serial holds */
     size_t n, cap;
 };
@@ -27,7 +30,7 @@ struct dispatcher {
     struct loop *loop;
     struct http_client *client;
     struct registry *registry;
-    struct policy *policy;
+    struct policy_set *policies;
     struct dispatcher_conf conf;
     struct candidates lists[CANDIDATE_LISTS];
     struct candidates untried; /* scratch of a retry: valid inside one call of pick() only */
@@ -42,13 +45,20 @@ void dispatch_count_request(struct dispatcher *d, struct str model, const char *
 void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us,
                              uint64_t ttft_us);
 void dispatch_count_failed(struct dispatcher *d, struct str model, const char *endpoint, unsigned status);
-void dispatch_count_selection(struct dispatcher *d, struct str model);
+void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy);
 void dispatch_count_attempt(struct dispatcher *d, unsigned status, struct str error_code);
 void dispatch_count_worker_error(struct dispatcher *d, unsigned status);
 void dispatch_count_retry(struct dispatcher *d, const char *endpoint);
 void dispatch_count_retries_exhausted(struct dispatcher *d, const char *endpoint);
 
-/* pick.c: a ready worker of MODEL's that was not tried, chosen by the policy and already counted (worker_load_begin), or NULL with *FAILURE.
- * *RET_MODEL: the canonical id, arena of the exchange. */
-const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *tried,
-                                   unsigned tried_n, struct str *ret_model, struct dispatch_failure *failure);
+/* What a pick found out. */
+struct dispatch_pick {
+    const struct worker *worker; /* reference, already counted (worker_load_begin); NULL: *failure says why */
+    const char *policy;          /* its name, static; NULL when no policy was asked */
+    struct policy_choice choice;
+};
+
+/* pick.c: an available worker of the request's model that was not tried, for LEG, chosen by the model's policy. *RET_MODEL: the canonical id, arena of the exchange. */
+struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, enum policy_leg leg,
+                                   const struct worker *const *tried, unsigned tried_n, struct str *ret_model,
+                                   struct dispatch_failure *failure);

@@ -102,9 +102,9 @@ void dispatch_count_failed(struct dispatcher *d, struct str model, const char *e
     metric_add(metric_cell(d->loop->metrics, &ERRORS, v), 1);
 }
 
-void dispatch_count_selection(struct dispatcher *d, struct str model)
+void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy)
 {
-    struct str v[] = { STR("regular"), STR("http"), model, str_of(d->policy->ops->name) };
+    struct str v[] = { STR("regular"), STR("http"), model, str_of(policy) };
 
     metric_add(metric_cell(d->loop->metrics, &SELECTION, v), 1);
 }

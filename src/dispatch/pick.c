@@ -9,10 +9,14 @@
 
 #define RETRY_AFTER_S 1 /* health checks may bring a worker back at any moment; a client should not wait long to ask again */
 
-/* Ready HTTP workers that serve requests by themselves. */
-static bool is_candidate(const struct worker *w)
+/* Is W one that LEG may get? Whether it can take a request now is another question (worker_is_available). */
+static bool is_of_leg(const struct worker *w, enum policy_leg leg)
 {
-    return worker_is_ready(w) && w->spec.type == WORKER_REGULAR && w->spec.mode == WORKER_HTTP;
+    static const enum worker_type TYPES[] = {
+        [POLICY_REGULAR] = WORKER_REGULAR, [POLICY_PREFILL] = WORKER_PREFILL, [POLICY_DECODE] = WORKER_DECODE
+    };
+
+    return w->spec.mode == WORKER_HTTP && w->spec.type == TYPES[leg];
 }
 
 static bool was_tried(const struct worker *w, const struct worker *const *tried, unsigned tried_n)
@@ -38,22 +42,26 @@ static bool reserve(struct candidates *c, size_t n)
 }
 
 /* The candidates of M, a model of TABLE; NULL: memory is out. */
-static const struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m)
+static const struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
+                                              enum policy_leg leg)
 {
-    struct candidates *c = &d->lists[(uintptr_t)m / sizeof(*m) % CANDIDATE_LISTS];
+    struct candidates *c = &d->lists[((uintptr_t)m / sizeof(*m) * POLICY_LEGS + leg) % CANDIDATE_LISTS];
+    uint64_t now = loop_now_us(d->loop);
     uint64_t changes =
         registry_status_changes(d->registry); /* before the statuses are read: a change in between is seen next time */
 
-    if (c->of == m && c->table_serial == table->serial && c->status_changes == changes)
+    if (c->of == m && c->leg == leg && c->table_serial == table->serial && c->status_changes == changes && now < c->recheck_us)
         return c;
     c->of = NULL;
     if (!reserve(c, m->n))
         return NULL;
     c->n = 0;
+    c->recheck_us = UINT64_MAX;
     for (size_t i = 0; i < m->n; i++)
-        if (is_candidate(m->workers[i]))
+        if (is_of_leg(m->workers[i], leg) && worker_is_available(m->workers[i], now, &c->recheck_us))
             c->rows[c->n++] = m->workers[i];
     c->of = m;
+    c->leg = leg;
     c->table_serial = table->serial;
     c->status_changes = changes;
     return c;
@@ -95,39 +103,58 @@ static void none_available(struct dispatch_failure *f)
     };
 }
 
-const struct worker *dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *tried,
-                                   unsigned tried_n, struct str *ret_model, struct dispatch_failure *failure)
+/* What the policy may look at. The text is asked for only when somebody wants it. */
+static void fill_hint(struct dispatcher *d, const struct dispatch_request *r, const struct policy *policy, struct policy_hint *hint)
+{
+    static const enum http_field_id IMPLICIT[] = { HF_AUTHORIZATION, HF_X_FORWARDED_FOR, HF_COOKIE };
+    const struct http_fields *fields = &r->ex->req.fields;
+
+    hint->routing_key = http_value(fields, HF_X_SMG_ROUTING_KEY);
+    hint->target_worker = http_value(fields, HF_X_SMG_TARGET_WORKER);
+    for (size_t i = 0; !hint->implicit_key.p && i < ARRAY_LEN(IMPLICIT); i++)
+        hint->implicit_key = http_value(fields, IMPLICIT[i]);
+    if (policy->ops->wants_text && r->routing_text)
+        hint->text = r->routing_text(r);
+    hint->now_us = loop_now_us(d->loop);
+    hint->random = &d->loop->random;
+}
+
+struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, enum policy_leg leg,
+                                   const struct worker *const *tried, unsigned tried_n, struct str *ret_model,
+                                   struct dispatch_failure *failure)
 {
     const struct worker_table *table = registry_table(d->registry, d->loop);
     struct str model = r->model.n ? r->model : STR("unknown");
     const struct worker_model *entry = worker_table_find(table, model);
-    struct policy_hint hint = {
-        .text = r->routing_text,
-        .routing_key = http_value(&r->ex->req.fields, HF_X_SMG_ROUTING_KEY),
-        .random = &d->loop->random,
-    };
+    struct dispatch_pick pick = { 0 };
+    struct policy_hint hint = { .leg = leg, .group = entry, .table_serial = table->serial };
     const struct candidates *c;
+    struct policy *policy;
     int at;
 
     if (!entry || entry->n == 0) {
         no_model(r->ex, model, failure);
-        return NULL;
+        return pick;
     }
-    c = candidates_of(d, table, entry);
+    c = candidates_of(d, table, entry, leg);
     if (c)
         c = leave_out(d, c, r->engines_only, tried, tried_n);
     if (!c) {
         dispatch_out_of_memory(failure);
-        return NULL;
+        return pick;
     }
     hint.model = entry->id.n ? entry->id : model;
-    at = policy_pick(d->policy, c->rows, c->n, &hint);
+    policy = policy_set_find(d->policies, d->loop, hint.model, leg);
+    fill_hint(d, r, policy, &hint);
+    at = policy_pick(policy, c->rows, c->n, &hint, &pick.choice);
     if (at < 0) {
         none_available(failure);
-        return NULL;
+        return pick;
     }
     if (!ret_model->p)
         *ret_model = arena_str(&r->ex->arena, hint.model);
     worker_load_begin(c->rows[at]);
-    return worker_ref(c->rows[at]);
+    pick.worker = worker_ref(c->rows[at]);
+    pick.policy = policy->ops->name;
+    return pick;
 }

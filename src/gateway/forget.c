@@ -1,4 +1,4 @@
-/* gateway/forget.c -- a removed worker's kept connections are closed, on every loop
+/* gateway/forget.c -- what follows a change of the workers: policies hear of it, and a removed worker's kept connections are closed, on every loop
  *
  *   control thread: REGISTRY_REMOVED --message to each loop--> http_client_forget
  *
@@ -44,6 +44,7 @@ void gateway_on_registry(enum registry_event e, const struct worker *w, void *ar
 {
     struct gateway *g = arg;
 
+    policy_set_on_registry(g->policies, e, w, registry_table(g->registry, g->control));
     if (e != REGISTRY_REMOVED || g->closing)
         return;
     for (unsigned i = 0; i < g->threads_n; i++)

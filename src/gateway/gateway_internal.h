@@ -58,7 +58,7 @@ struct gateway {
     struct gateway_state *state; /* owned; NULL without --state-dir */
     struct registry *registry;
     struct load_monitor *load_monitor; /* owned; NULL without --engine-metrics */
-    struct policy *policy;
+    struct policy_set *policies;       /* owned */
     struct router *router;
     struct http_server *metrics_server; /* control loop */
     struct http_server *probe_server;   /* control loop; NULL without --health-check-port */

@@ -147,6 +147,7 @@ void gateway_close_control(struct gateway *g)
 {
     auth_stop(g->auth);
     load_monitor_stop(g->load_monitor);
+    policy_set_stop(g->policies);
     if (g->registry)
         registry_stop(g->registry);
     gateway_state_stop(g->state);

@@ -164,6 +164,16 @@ static int make_registry(struct gateway *g, struct err *err)
     return 0;
 }
 
+static int make_policies(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    struct policy_set_conf conf = { .policy = policy_find(str_of(launch_policy_name(c->policy))), .params = POLICY_CONF_DEFAULTS };
+
+    if (!conf.policy)
+        return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
+    return policy_set_new(g->control, &conf, &g->policies, err);
+}
+
 /* A server of the control loop: metrics or probes. They have no filters (spec operations 13: no request id, CORS, metrics or log). */
 static int serve_on_control(struct gateway *g, const struct route *routes, size_t routes_n, const struct net_address *address,
                             struct router **ret_router, struct http_server **ret, struct err *err)
@@ -207,7 +217,9 @@ static int start_control(struct gateway *g, struct err *err)
         if (r < 0)
             return r;
     }
-    r = make_registry(g, err);
+    r = make_policies(g, err);
+    if (r == 0)
+        r = make_registry(g, err);
     if (r < 0)
         return r;
     r = gateway_watch_tls(g, err);
@@ -241,7 +253,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     if (r < 0)
         return r;
     if (http_client_new(t->loop, &(struct http_client_conf){ .tls = g->tls_client }, &t->client) < 0 ||
-        dispatcher_new(t->loop, t->client, g->registry, g->policy, &dispatch, &t->dispatcher) < 0)
+        dispatcher_new(t->loop, t->client, g->registry, g->policies, &dispatch, &t->dispatcher) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     fanouts_init(&t->fanouts, t->loop, t->client, g->registry);
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
@@ -338,17 +350,11 @@ static int make_auth(struct gateway *g, struct err *err)
 static int make_shared(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
-    const struct policy_ops *ops = policy_find(str_of(launch_policy_name(c->policy)));
     int r;
 
     g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
     g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
     r = make_auth(g, err);
-    if (r < 0)
-        return r;
-    if (!ops)
-        return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
-    r = policy_new(ops, &g->policy, err);
     if (r < 0)
         return r;
     if (c->prometheus_duration_buckets.n &&
@@ -365,6 +371,7 @@ static void take_apart(struct gateway *g)
 {
     for (unsigned i = 0; i < g->threads_n; i++) {
         dispatcher_free(g->threads[i].dispatcher);
+        inference_fini(&g->threads[i].inference);
         auth_thread_fini(&g->threads[i].auth);
         loop_free(g->threads[i].loop);
     }
@@ -372,7 +379,7 @@ static void take_apart(struct gateway *g)
     gateway_state_free(g->state);
     load_monitor_free(g->load_monitor);
     registry_free(g->registry);
-    policy_free(g->policy);
+    policy_set_free(g->policies);
     router_free(g->router);
     router_free(g->metrics_router);
     router_free(g->probe_router);

@@ -50,9 +50,13 @@ enum http_method http_method_of(struct str token); /* case-sensitive, RFC 9110 9
     X(HF_WWW_AUTHENTICATE, "www-authenticate")       \
     X(HF_X_API_KEY, "x-api-key")                     \
     X(HF_X_CORRELATION_ID, "x-correlation-id")       \
+    X(HF_X_FORWARDED_FOR, "x-forwarded-for")         \
     X(HF_X_REQUEST_ID, "x-request-id")               \
+    X(HF_X_SMG_DEBUG, "x-smg-debug")                 \
     X(HF_X_SMG_ERROR_CODE, "x-smg-error-code")       \
+    X(HF_X_SMG_PRIORITY, "x-smg-priority")           \
     X(HF_X_SMG_ROUTING_KEY, "x-smg-routing-key")     \
+    X(HF_X_SMG_TARGET_WORKER, "x-smg-target-worker") \
     X(HF_X_TRACE_ID, "x-trace-id")
 
 enum http_field_id {

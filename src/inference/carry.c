@@ -35,10 +35,31 @@ static void reply_no_memory(struct exchange *ex)
     http_error(ex, 503, STR("out_of_memory"), STR("The gateway is out of memory for this request"));
 }
 
+/* What the callbacks of a dispatch need. In the exchange's arena. */
+struct carried {
+    struct inference *inf;
+    const struct api_request *request;
+};
+
+void inference_fini(struct inference *inf)
+{
+    buf_fini(&inf->routing_text);
+}
+
+static struct str routing_text(const struct dispatch_request *r)
+{
+    struct carried *c = r->arg;
+    struct buf *text = &c->inf->routing_text;
+
+    buf_clear(text);
+    api_routing_text(c->request, &r->ex->arena, text, ROUTING_TEXT_MAX);
+    return text->failed ? STR_NONE : buf_str(text);
+}
+
 /* The body for a worker: the client's bytes; only an alias's name is replaced (decision 4). */
 static int prepare_body(struct dispatch_request *r, enum upstream_dialect dialect, struct str canonical_model, struct str *ret_body)
 {
-    const struct api_request *request = r->prepare_arg;
+    const struct api_request *request = ((const struct carried *)r->arg)->request;
     struct buf spliced = { 0 };
 
     (void)dialect; /* one dialect so far */
@@ -82,10 +103,11 @@ static void start(struct exchange *ex, struct inference *inf, const struct dispa
 void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *plan)
 {
     struct api_request *request = arena_new(&ex->arena, struct api_request);
+    struct carried *carried = arena_new(&ex->arena, struct carried);
     struct api_error error = { 0 };
     int r;
 
-    if (!request) {
+    if (!request || !carried) {
         reply_no_memory(ex);
         return;
     }
@@ -101,6 +123,7 @@ void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *
         return;
     }
     ex->facts.streaming = request->stream;
+    *carried = (struct carried){ .inf = inf, .request = request };
     start(ex, inf,
           &(struct dispatch_request){
               .ex = ex,
@@ -109,8 +132,9 @@ void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *
               .path = plan->path,
               .endpoint = plan->endpoint,
               .stream = request->stream,
+              .routing_text = routing_text,
               .prepare = prepare_body,
-              .prepare_arg = request,
+              .arg = carried,
           },
           plan->sink(ex, inf, request));
 }

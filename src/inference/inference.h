@@ -17,7 +17,12 @@ struct inference {
     struct loop *loop;
     struct dispatcher *dispatcher; /* borrowed */
     struct fanouts *fanouts;       /* borrowed; of this loop */
+    struct buf routing_text;       /* scratch: of the request that is being given to a worker; at most ROUTING_TEXT_MAX */
 };
+
+#define ROUTING_TEXT_MAX (1u << 20) /* bytes of a prompt that policies look at */
+
+void inference_fini(struct inference *inf);
 
 /* Handlers; CONTEXT is struct inference. One endpoint family per file. */
 void inference_chat(struct exchange *ex, void *context);        /* POST /v1/chat/completions */

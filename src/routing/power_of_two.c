@@ -6,16 +6,18 @@
 #include "base/random.h"
 #include "routing/policies.h"
 
-static int pick(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint)
+static int pick(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint,
+                struct policy_choice *choice)
 {
     size_t first, second;
 
     (void)p;
+    choice->branch = n == 1 ? "only_one" : "request_counts";
     if (n == 1)
         return 0;
     first = random_below(hint->random, n);
     second = (first + 1 + random_below(hint->random, n - 1)) % n;
-    return (int)(worker_load(cand[second]) < worker_load(cand[first]) ? second : first);
+    return (int)(policy_load(hint, cand[second]) < policy_load(hint, cand[first]) ? second : first);
 }
 
 const struct policy_ops policy_power_of_two = {

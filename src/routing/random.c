@@ -2,10 +2,12 @@
 #include "base/random.h"
 #include "routing/policies.h"
 
-static int pick(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint)
+static int pick(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint,
+                struct policy_choice *choice)
 {
     (void)p;
     (void)cand;
+    choice->branch = "random";
     return (int)random_below(hint->random, n);
 }
 

@@ -11,12 +11,14 @@ struct round_robin {
     _Atomic uint64_t counter;
 };
 
-static int pick(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint)
+static int pick(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint,
+                struct policy_choice *choice)
 {
     struct round_robin *rr = CONTAINER_OF(p, struct round_robin, policy);
 
     (void)cand;
     (void)hint;
+    choice->branch = "next";
     return (int)(atomic_fetch_add_explicit(&rr->counter, 1, memory_order_relaxed) % n);
 }
 

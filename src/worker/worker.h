@@ -121,6 +121,15 @@ struct worker_spec {
     struct worker_health_conf health; /* in force: health_update over the gateway's flags; filled at registration */
 };
 
+/* The last report of the load monitor, summed over the ranks that this worker stands for. Members are read one by one: a mixture of two reports is as good as either. */
+struct worker_report {
+    _Atomic uint64_t at_us;        /* loop clock; 0 = it reports nothing (any more), and the other members mean nothing */
+    _Atomic double kv_usage;       /* share of the KV cache in use, mean over the ranks: 0..1 */
+    _Atomic double throughput;     /* tokens generated per second */
+    _Atomic int64_t queued_tokens; /* prompt tokens that wait and are in no cache */
+    _Atomic int64_t used_tokens;   /* in the KV cache; -1 = the engine does not tell */
+};
+
 /* What changes while requests run. Outlives snapshots and descriptions; all members atomic, written by any thread; readers accept slightly old values
  * because a choice among workers stays correct, only less balanced, with them. */
 struct worker_live {
@@ -133,6 +142,11 @@ struct worker_live {
     _Atomic int reason;         /* why the last health probe failed: a negative enum err_code or an HTTP status; 0 = it did not */
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
     _Atomic uint64_t heard_us;  /* loop clock: when bytes of a good reply came last; up to HEARD_STEP_US late. 0 = never */
+
+    _Atomic int64_t shadow_load;       /* requests in flight that a shadow policy would have sent here */
+    _Atomic uint64_t cooling_until_us; /* loop clock: the worker asked for peace (429 or 503); 0 = it did not */
+    struct worker_report report;       /* what the engine said of itself last; written by the control thread only */
+    _Atomic int64_t credited_tokens;   /* of requests sent since the last report; written by any loop, reset with each report */
 };
 
 struct worker {
@@ -164,6 +178,19 @@ void worker_unref(const struct worker *w); /* any thread; NULL is fine */
 static inline enum worker_status worker_status(const struct worker *w)
 {
     return (enum worker_status)atomic_load_explicit(&w->live->status, memory_order_relaxed);
+}
+
+/* A worker that cools down gets requests again by itself, at *RECHECK_US at the latest (loop clock; only lowered). */
+static inline bool worker_is_available(const struct worker *w, uint64_t now_us, uint64_t *recheck_us)
+{
+    uint64_t until = atomic_load_explicit(&w->live->cooling_until_us, memory_order_relaxed);
+
+    if (worker_status(w) != WORKER_READY)
+        return false;
+    if (until <= now_us)
+        return true;
+    *recheck_us = MIN(*recheck_us, until);
+    return false;
 }
 
 static inline bool worker_is_ready(const struct worker *w)

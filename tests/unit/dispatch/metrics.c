@@ -5,12 +5,11 @@
 
 static struct loop *loop;
 static struct dispatcher *dispatcher;
-static struct policy policy = { .ops = &FIRST };
 
 static int open_loop(void **state)
 {
     assert_int_equal(loop_new("test", 0, &loop, NULL), 0);
-    assert_int_equal(dispatcher_new(loop, NULL, NULL, &policy, &(struct dispatcher_conf){ 0 }, &dispatcher), 0);
+    assert_int_equal(dispatcher_new(loop, NULL, NULL, NULL, &(struct dispatcher_conf){ 0 }, &dispatcher), 0);
     return 0;
 }
 

@@ -10,13 +10,15 @@ static struct pick {
 
 static size_t offered; /* candidates that the policy saw last */
 
-static int pick_last(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint)
+static int pick_last(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint,
+                     struct policy_choice *choice)
 {
     offered = n;
     return (int)n - 1;
 }
 
-static int pick_none(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint)
+static int pick_none(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint,
+                     struct policy_choice *choice)
 {
     return -1;
 }
@@ -32,8 +34,8 @@ static void open_with(const struct engine *engines, const struct policy_ops *pol
     memset(&t, 0, sizeof t);
     stage_engines(engines);
     assert_int_equal(loop_new("test", 0, &stage.loop, NULL), 0);
-    assert_int_equal(policy_new(policy, &stage.policy, NULL), 0);
-    assert_int_equal(dispatcher_new(stage.loop, NULL, &stage.registry, stage.policy, &conf, &t.dispatcher), 0);
+    stage_policies(policy);
+    assert_int_equal(dispatcher_new(stage.loop, NULL, &stage.registry, stage.policies, &conf, &t.dispatcher), 0);
     arena_init(&t.ex.arena, NULL, 0);
     assert_int_equal(loop_start_thread(stage.loop, NULL), 0);
 }
@@ -47,7 +49,7 @@ static int close_all(void **state)
     loop_join(stage.loop);
     arena_fini(&t.ex.arena);
     dispatcher_free(t.dispatcher);
-    policy_free(stage.policy);
+    policy_set_free(stage.policies);
     loop_free(stage.loop);
     snapshot_fini(&stage.registry.table);
     for (unsigned i = 0; i < stage.engines_n; i++) {
@@ -69,7 +71,7 @@ static void answer(void *arg)
 {
     struct question *q = arg;
     struct dispatch_request r = { .ex = &t.ex, .model = str_of(q->model) };
-    const struct worker *w = dispatch_pick(t.dispatcher, &r, q->tried, q->tried_n, &t.model, &t.failure);
+    const struct worker *w = dispatch_pick(t.dispatcher, &r, POLICY_REGULAR, q->tried, q->tried_n, &t.model, &t.failure).worker;
 
     q->answer = -1;
     for (unsigned i = 0; i < stage.engines_n; i++)

@@ -71,7 +71,7 @@ static struct stage {
     unsigned engines_n;
     struct loop *loop;
     struct registry registry; /* only its table */
-    struct policy *policy;
+    struct policy_set *policies;
     struct router *router;
     struct http_client *client;
     struct http_server *server;
@@ -350,12 +350,20 @@ static inline struct worker *engine_describe(const struct engine *e, unsigned i)
 
 /* ---- the stage ---- */
 
-static inline int pick_first(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint)
+static inline int pick_first(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint,
+                             struct policy_choice *choice)
 {
     return 0;
 }
 
 static const struct policy_ops FIRST = { .name = "first", .size = sizeof(struct policy), .pick = pick_first };
+
+static inline void stage_policies(const struct policy_ops *ops)
+{
+    struct policy_set_conf conf = { .policy = ops, .params = POLICY_CONF_DEFAULTS };
+
+    assert_int_equal(policy_set_new(stage.loop, &conf, &stage.policies, NULL), 0);
+}
 
 static inline void free_table(void *table)
 {
@@ -408,10 +416,10 @@ static inline void stage_open(const struct engine *engines, struct stage_conf co
     stage_engines(engines);
     assert_int_equal(loop_new("stage", 0, &stage.loop, NULL), 0);
     assert_int_equal(router_new(conf.routes, conf.routes_n, &stage.router, NULL), 0);
-    assert_int_equal(policy_new(&FIRST, &stage.policy, NULL), 0);
+    stage_policies(&FIRST);
     assert_int_equal(http_client_new(stage.loop, &(struct http_client_conf){ 0 }, &stage.client), 0);
     assert_int_equal(
-        dispatcher_new(stage.loop, stage.client, &stage.registry, stage.policy, &stage.conf.dispatch, &stage.dispatcher), 0);
+        dispatcher_new(stage.loop, stage.client, &stage.registry, stage.policies, &stage.conf.dispatch, &stage.dispatcher), 0);
     stage.inference = (struct inference){ .loop = stage.loop, .dispatcher = stage.dispatcher };
     stage.contexts[CTX_TEST] = conf.test;
     stage.contexts[CTX_INFERENCE] = &stage.inference;
@@ -427,7 +435,7 @@ static inline void stage_close(void)
     stage_do(stage_stop, NULL);
     loop_join(stage.loop);
     dispatcher_free(stage.dispatcher);
-    policy_free(stage.policy);
+    policy_set_free(stage.policies);
     router_free(stage.router);
     loop_free(stage.loop);
     snapshot_fini(&stage.registry.table);

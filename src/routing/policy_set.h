@@ -1,0 +1,43 @@
+/* routing/policy_set.h -- which policy serves which model
+ *
+ *   control thread: registry events (a model's first worker may name its policy: label `policy`), changes by operators --publish--> snapshot
+ *   loop threads:   policy_set_find(model, leg) --> the policy, good until the end of the turn
+ *
+ * A model has the shared default policy unless its first worker's label or an operator gave it one of its own (spec data-plane 6.2; BETTER: a policy named by a label
+ * has the configured parameters). Prefill and decode have policies of their own, the same for all models; unset: the model's.
+ * A model's own policy lives until its last worker is gone.
+ * Threads: find, each: any loop. All else: the control thread, or before it runs.
+ */
+#pragma once
+
+#include "routing/policy.h"
+#include "worker/registry.h"
+
+struct policy_set_conf {
+    const struct policy_ops *policy;           /* never NULL */
+    const struct policy_ops *prefill, *decode; /* NULL: as the model's */
+    struct policy_conf params;
+};
+
+struct policy_set;
+
+int policy_set_new(struct loop *control, const struct policy_set_conf *conf, struct policy_set **ret, struct err *err) _must_check_;
+void policy_set_stop(struct policy_set *s); /* no tick follows */
+void policy_set_free(struct policy_set *s); /* when no loop runs any more */
+
+/* The policy that chooses for MODEL (canonical). Never NULL; borrowed until the end of the turn of LOOP. */
+struct policy *policy_set_find(struct policy_set *s, struct loop *loop, struct str model, enum policy_leg leg);
+
+/* Follows the workers; from a registry_subscribe callback. TABLE: as of now. */
+void policy_set_on_registry(struct policy_set *s, enum registry_event e, const struct worker *w, const struct worker_table *table);
+
+/* Does any policy in force want load reports? Control thread. */
+bool policy_set_wants_loads(const struct policy_set *s);
+
+/* MODEL (empty: the default of all models without one of their own) is served by a new instance of OPS with CONF from now on; what the old one remembered is gone.
+ * ERR_INVALID with the reason, ERR_NOMEM: nothing has changed. */
+int policy_set_change(struct policy_set *s, struct str model, const struct policy_ops *ops, const struct policy_conf *conf,
+                      struct err *err) _must_check_;
+
+/* Calls FN for the default (model empty) and each model with a policy of its own, sorted by model. */
+void policy_set_each(struct policy_set *s, struct loop *loop, void (*fn)(struct str model, struct policy *p, void *arg), void *arg);
