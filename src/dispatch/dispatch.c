@@ -11,7 +11,7 @@
  * Invariants: (1) d->worker != NULL exactly in SENT and REPLYING, with its load counted once and one reference. (2) After on_head there is no other worker.
  * (3) Exactly one of on_end, on_error, dispatch_abort ends a dispatch. (4) The sink call that ends it is the last statement: the exchange may be gone after it.
  */
-#include "dispatch/dispatch_internal.h"
+#include "dispatch/pair.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -24,6 +24,7 @@
 enum dispatch_step { SENT, REPLYING, DONE };
 
 struct dispatch {
+    struct pair *pair;             /* arena: prefill and decode carry it, and nothing below is used; NULL = one worker does */
     struct dispatcher *dispatcher; /* borrowed */
     struct dispatch_request request;
     struct reply_sink *sink; /* borrowed until DONE */
@@ -72,6 +73,12 @@ void dispatcher_free(struct dispatcher *d)
         free(d->lists[i].rows);
     free(d->untried.rows);
     free(d);
+}
+
+bool dispatcher_wants_pair(const struct dispatcher *d, struct str model)
+{
+    (void)model; /* one way for all models */
+    return d->conf.pairs;
 }
 
 const struct worker_table *dispatcher_table(struct dispatcher *d)
@@ -180,7 +187,7 @@ static int attempt(struct dispatch *d)
 /* Picks the next worker into d->worker and tried[]. 0, or ERR_NOT_FOUND with *FAILURE. */
 static int pick(struct dispatch *d, struct dispatch_failure *failure)
 {
-    struct dispatch_pick p = dispatch_pick(d->dispatcher, &d->request, POLICY_REGULAR, d->tried, d->tried_n, &d->model, failure);
+    struct dispatch_pick p = dispatch_pick(d->dispatcher, &d->request, d->request.leg, d->tried, d->tried_n, &d->model, failure);
 
     if (!p.worker)
         return ERR_NOT_FOUND;
@@ -211,6 +218,12 @@ int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request 
     if (!d) {
         dispatch_out_of_memory(failure);
         return ERR_NOMEM;
+    }
+    if (request->pair) {
+        r = pair_start(dispatcher, request, sink, &d->pair, failure);
+        if (r == 0)
+            *ret = d;
+        return r;
     }
     d->dispatcher = dispatcher;
     d->request = *request;
@@ -301,8 +314,7 @@ static bool is_retryable(const struct dispatch *d, int status)
     }
 }
 
-/* The answer for the last attempt's failure. Worker URLs stay out of it (decision 6). */
-static void describe(int status, struct dispatch_failure *f)
+void dispatch_describe(int status, struct dispatch_failure *f)
 {
     switch (err_is_tls(status) ? ERR_UNREACHABLE : status) {
     case ERR_TIMEOUT:
@@ -349,7 +361,7 @@ static void on_end(struct http_call *call, int status)
     log_warn(TARGET, "attempt failed", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),
              LF_CSTR("reason", err_text(status)), LF_BOOL("reply_begun", after_head), LF_UINT("attempt", d->tried_n));
     worker_count_failure(d->worker);
-    describe(status, &failure);
+    dispatch_describe(status, &failure);
     dispatch_count_worker_error(d->dispatcher, failure.status);
     if (!after_head)
         dispatch_count_attempt(d->dispatcher, failure.status, failure.code);
@@ -381,18 +393,26 @@ static bool try_another(struct dispatch *d, int status)
 
 void dispatch_pause(struct dispatch *d)
 {
-    if (d->step != DONE)
+    if (d->pair)
+        pair_pause(d->pair);
+    else if (d->step != DONE)
         http_call_pause(&d->call);
 }
 
 void dispatch_resume(struct dispatch *d)
 {
-    if (d->step != DONE)
+    if (d->pair)
+        pair_resume(d->pair);
+    else if (d->step != DONE)
         http_call_resume(&d->call);
 }
 
 void dispatch_abort(struct dispatch *d)
 {
+    if (d->pair) {
+        pair_abort(d->pair);
+        return;
+    }
     if (d->step == DONE)
         return;
     http_call_cancel(&d->call);

@@ -39,6 +39,8 @@ struct dispatcher {
 
 /* dispatch.c */
 void dispatch_out_of_memory(struct dispatch_failure *f);
+/* The answer for a call that ended with STATUS (a negative err_code). Worker URLs stay out of it (decision 6). */
+void dispatch_describe(int status, struct dispatch_failure *f);
 
 /* metrics.c; names and labels: spec operations 8.5 */
 void dispatch_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);

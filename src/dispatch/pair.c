@@ -25,10 +25,13 @@
 #include "dispatch/pair_body.h"
 #include "dispatch/pair_reply.h"
 
-#define TARGET         "smg::dispatch"
-#define ERROR_BODY_MAX (64u << 10) /* bytes of an engine's error that are read */
-#define REPLY_MAX      (64u << 20) /* bytes of a reply that must be held whole */
-#define DONE_GRACE_MS  50          /* after [DONE]: how long the stream's end may take before the connection is given up */
+#define TARGET            "smg::dispatch"
+#define ERROR_BODY_MAX    (64u << 10) /* bytes of an engine's error that are read */
+#define REPLY_MAX         (64u << 20) /* bytes of a reply that must be held whole */
+#define ATTEMPTS_MAX      DISPATCH_ATTEMPTS_MAX
+#define BACKOFF_MS        50
+#define RETRY_AFTER_MAX_S 30u
+#define DONE_GRACE_MS     50 /* after [DONE]: how long the stream's end may take before the connection is given up */
 
 enum pair_step { PAIR_NEW, PAIR_SENT, PAIR_REPLYING, PAIR_REFUSED, PAIR_WAITING, PAIR_DONE };
 
@@ -57,17 +60,19 @@ struct pair {
 
     /* of this attempt */
     enum handover handover;
+    struct str runtime; /* prefill's; metric label, static */
     struct arena arena; /* owned: bodies, heads of requests, a head that waits */
     struct kv_params kv;
     struct pair_ranks ranks;
-    struct http_head head; /* decode's, while it waits; its texts are in `arena` */
-    struct leg *refused;   /* REFUSED: who answered with an error */
+    struct http_head head;           /* decode's, while it waits; its texts are in `arena` */
+    struct dispatch_failure failure; /* WAITING: what to answer when nobody is left */
+    struct leg *refused;             /* REFUSED: who answered with an error */
     unsigned retry_after_s;
-    struct buf gathered; /* owned: prefill's reply, then decode's where it is merged; REFUSED: the error */
-    struct buf held;     /* owned: what came of decode's body before it could be passed on; at most one read */
-    struct buf merged;   /* owned: scratch */
-    size_t budgeted;     /* bytes of the memory budget that `gathered` holds */
-    struct str prefill_reply; /* what prefill_logprobs views; owned by `arena` */
+    struct buf gathered;              /* owned: prefill's reply, then decode's where it is merged; REFUSED: the error */
+    struct buf held;                  /* owned: what came of decode's body before it could be passed on; at most one read */
+    struct buf merged;                /* owned: scratch */
+    size_t budgeted;                  /* bytes of the memory budget that `gathered` holds */
+    struct str prefill_reply;         /* what prefill_logprobs views; owned by `arena` */
     struct prompt_logprobs *logprobs; /* arena; NULL = nothing to merge */
     struct logprob_stream merging;
     struct done_scan done;
@@ -87,8 +92,9 @@ static void finish(struct pair *p);
 static void refuse(struct leg *leg, const struct http_head *head);
 static void refusal_ends(struct pair *p);
 static void leg_failed(struct leg *leg, int status);
-static bool try_again(struct pair *p, struct leg *blamed, unsigned status);
+static bool try_again(struct pair *p, struct leg *blamed, const struct dispatch_failure *failure);
 static void again(struct timer *t);
+/* ... and the ways out. */
 static void give_up(struct pair *p, const struct dispatch_failure *failure, bool after_head);
 
 static const struct http_call_ops LEG_OPS = { .on_head = on_head, .on_body = on_body, .on_batch = on_batch, .on_end = on_end };
@@ -167,6 +173,21 @@ static void begin_leg(struct pair *p, struct leg *leg, enum policy_leg role, con
     *leg = (struct leg){ .pair = p, .role = role, .worker = w, .picked_us = loop_now_us(loop_of(p)) };
 }
 
+static void take(struct pair *p, const struct pair_picked *picked)
+{
+    struct exchange *ex = p->request.ex;
+
+    ex->facts.pair = arena_printf(&ex->arena, "prefill=%s, decode=%s", picked->prefill->id, picked->decode->id);
+    p->model = picked->model;
+    p->runtime = worker_runtime_text(picked->prefill->spec.runtime);
+    begin_leg(p, &p->prefill, POLICY_PREFILL, picked->prefill);
+    begin_leg(p, &p->decode, POLICY_DECODE, picked->decode);
+    p->handover =
+        p->request.prepare ? pair_handover(picked->prefill) : HANDOVER_AT_ONCE; /* without a body there is nothing to hand over */
+    p->ranks = (struct pair_ranks){ picked->prefill->spec.dp_base_url.n ? picked->prefill->spec.dp_rank : -1,
+                                    picked->decode->spec.dp_base_url.n ? picked->decode->spec.dp_rank : -1 };
+}
+
 /* Picks both workers. 0, or ERR_NOT_FOUND with *FAILURE. */
 static int pick(struct pair *p, struct dispatch_failure *failure)
 {
@@ -174,12 +195,7 @@ static int pick(struct pair *p, struct dispatch_failure *failure)
 
     if (!pair_pick(p->dispatcher, &p->request, &p->tried_prefill, &p->tried_decode, &picked, failure))
         return ERR_NOT_FOUND;
-    p->model = picked.model;
-    begin_leg(p, &p->prefill, POLICY_PREFILL, picked.prefill);
-    begin_leg(p, &p->decode, POLICY_DECODE, picked.decode);
-    p->handover = pair_handover(picked.prefill);
-    p->ranks = (struct pair_ranks){ picked.prefill->spec.dp_base_url.n ? picked.prefill->spec.dp_rank : -1,
-                                    picked.decode->spec.dp_base_url.n ? picked.decode->spec.dp_rank : -1 };
+    take(p, &picked);
     return 0;
 }
 
@@ -307,10 +323,12 @@ int pair_start(struct dispatcher *dispatcher, const struct dispatch_request *req
     p->sink = sink;
     p->began_us = ex->began_us;
     if (request->batch > PAIR_BATCH_MAX) {
-        *failure = (struct dispatch_failure){ .status = 400,
-                                              .code = STR("batch_too_large"),
-                                              .message = arena_printf(&ex->arena, "A request may have at most %d prompts where prefill and decode run apart, not %u",
-                                                                      PAIR_BATCH_MAX, request->batch) };
+        *failure = (struct dispatch_failure){
+            .status = 400,
+            .code = STR("batch_too_large"),
+            .message = arena_printf(&ex->arena, "A request may have at most %d prompts where prefill and decode run apart, not %u",
+                                    PAIR_BATCH_MAX, request->batch)
+        };
         return ERR_LIMIT;
     }
     r = pick(p, failure);
@@ -455,11 +473,6 @@ static void keep_logprobs(struct pair *p)
     p->merging.from = found;
 }
 
-static struct str runtime_of(const struct pair *p)
-{
-    return p->decode.worker ? worker_runtime_text(p->decode.worker->spec.runtime) : STR_NONE;
-}
-
 /* In sequence: decode's turn, with what prefill answered. */
 static void hand_over(struct pair *p)
 {
@@ -481,7 +494,7 @@ static void hand_over(struct pair *p)
 static void prefill_ended(struct pair *p)
 {
     p->prefilled_us = loop_now_exact_us(loop_of(p));
-    pair_count_prefill(p->dispatcher, p->model, runtime_of(p), p->prefilled_us - p->sent_us);
+    pair_count_prefill(p->dispatcher, p->model, p->runtime, p->prefilled_us - p->sent_us);
     if (p->handover == HANDOVER_IN_SEQUENCE) {
         hand_over(p);
         return;
@@ -539,9 +552,9 @@ static void deliver(struct pair *p, struct str part)
 {
     if (!p->first_part_us) {
         p->first_part_us = loop_now_exact_us(loop_of(p));
-        pair_count_first_token(p->dispatcher, p->model, runtime_of(p), p->first_part_us - p->sent_us);
+        pair_count_first_token(p->dispatcher, p->model, p->runtime, p->first_part_us - p->sent_us);
         if (p->handover == HANDOVER_IN_SEQUENCE && p->prefilled_us)
-            pair_count_transfer(p->dispatcher, p->model, runtime_of(p), p->first_part_us - p->prefilled_us);
+            pair_count_transfer(p->dispatcher, p->model, p->runtime, p->first_part_us - p->prefilled_us);
     }
     if (p->request.stream) {
         if (p->done.found)
@@ -664,10 +677,9 @@ static void describe_refusal(struct pair *p, struct dispatch_failure *f)
     unsigned status = p->refused->status;
     struct str said = pair_error_message(buf_str(&p->gathered), arena);
 
-    *f = (struct dispatch_failure){ .status = status,
-                                    .code = refusal_code(p->refused->role, status),
-                                    .message = said,
-                                    .retry_after_s = p->retry_after_s };
+    *f = (struct dispatch_failure){
+        .status = status, .code = refusal_code(p->refused->role, status), .message = said, .retry_after_s = p->retry_after_s
+    };
     if (p->refused->role == POLICY_PREFILL)
         f->message = arena_printf(arena, "Prefill server error (%u %s): %.*s", status, http_reason(status), STR_FMT(said));
 }
@@ -714,7 +726,7 @@ static void refusal_ends(struct pair *p)
     log_warn(TARGET, "an engine refused its part of a request", LF_STR("request_id", p->request.ex->request_id),
              LF_STR("worker", leg->worker->spec.url), LF_UINT("status", leg->status), LF_UINT("attempt", p->attempts));
     describe_refusal(p, &failure);
-    if (try_again(p, leg, leg->status))
+    if (try_again(p, leg, &failure))
         return;
     release(leg);
     if (leg->role == POLICY_DECODE && p->request.stream)
@@ -729,13 +741,32 @@ static void describe_transport(struct pair *p, int status, struct dispatch_failu
 {
     dispatch_describe(status, f);
     if (status == ERR_LIMIT) {
-        *f = (struct dispatch_failure){ .status = 502, .code = STR("read_response_failed"), .message = STR("Failed to read response"), .cause = status };
+        *f = (struct dispatch_failure){
+            .status = 502, .code = STR("read_response_failed"), .message = STR("Failed to read response"), .cause = status
+        };
         return;
     }
     if (status == ERR_NOMEM)
         return;
     f->code = STR("pd_transport_error");
     f->message = arena_printf(&p->request.ex->arena, "Transport error: %.*s", STR_FMT(f->message));
+}
+
+/* Could other engines do what these could not? As dispatch.c: what timed out while an engine worked on it has had its time. */
+static bool is_worth_another(const struct leg *leg, int status)
+{
+    switch (status) {
+    case ERR_REFUSED:
+    case ERR_UNREACHABLE:
+    case ERR_RESOLVE:
+    case ERR_RESET:
+    case ERR_CLOSED:
+        return true;
+    case ERR_TIMEOUT:
+        return leg->call.step == CALL_CONNECTING;
+    default:
+        return err_is_tls(status);
+    }
 }
 
 static void leg_failed(struct leg *leg, int status)
@@ -745,19 +776,36 @@ static void leg_failed(struct leg *leg, int status)
     bool after_head = p->step == PAIR_REPLYING;
 
     log_warn(TARGET, "attempt failed", LF_STR("request_id", p->request.ex->request_id),
-             LF_STR("worker", leg->worker ? leg->worker->spec.url : STR_NONE), LF_CSTR("leg", leg->role == POLICY_PREFILL ? "prefill" : "decode"),
-             LF_CSTR("reason", err_text(status)), LF_BOOL("reply_begun", after_head), LF_UINT("attempt", p->attempts));
+             LF_STR("worker", leg->worker ? leg->worker->spec.url : STR_NONE),
+             LF_CSTR("leg", leg->role == POLICY_PREFILL ? "prefill" : "decode"), LF_CSTR("reason", err_text(status)),
+             LF_BOOL("reply_begun", after_head), LF_UINT("attempt", p->attempts));
     describe_transport(p, status, &failure);
     if (leg->worker && status != ERR_NOMEM && status != ERR_LIMIT) {
         worker_count_failure(leg->worker);
         pair_count_worker_error(p->dispatcher, leg->role, failure.status);
     }
-    if (!after_head && status != ERR_NOMEM && status != ERR_LIMIT && try_again(p, leg, failure.status))
+    if (!after_head && is_worth_another(leg, status) && try_again(p, leg, &failure))
         return;
     give_up(p, &failure, after_head);
 }
 
 /* ---- another attempt ---- */
+
+/* Before the first byte of a reply, spec data-plane 7. */
+static bool is_retryable(unsigned status)
+{
+    return status == 408 || status == 429 || status == 500 || (status >= 502 && status <= 504);
+}
+
+/* Before attempt K + 2: half as long again each time. */
+static uint64_t backoff_ms(unsigned k)
+{
+    uint64_t ms = BACKOFF_MS;
+
+    while (k-- > 0)
+        ms = ms * 3 / 2;
+    return ms;
+}
 
 static void spare(struct pair_tried *t, const struct worker *w)
 {
@@ -765,18 +813,91 @@ static void spare(struct pair_tried *t, const struct worker *w)
         t->of[t->n++] = worker_ref(w);
 }
 
-/* True: another attempt is coming. The leg that failed is not picked again while another candidate stands; the other one may be. */
-static bool try_again(struct pair *p, struct leg *blamed, unsigned status)
+/* A pick that is not used after all. */
+static void put_back(const struct worker *w)
 {
+    worker_load_end(w);
+    worker_unref(w);
+}
+
+/* True: another attempt is coming, FAILURE is the answer should nobody be there for it. The leg that failed is not picked again while another candidate stands; the
+ * other one may be. A connection that failed is no reason to wait when somebody else can be asked. */
+static bool try_again(struct pair *p, struct leg *blamed, const struct dispatch_failure *failure)
+{
+    struct pair_picked picked = { .model = p->model };
+    struct dispatch_failure none;
+    bool at_once;
     uint64_t pause_ms;
 
-    if (!dispatch_is_retryable_status(status))
+    if (!is_retryable(failure->status))
         return false;
-    if (p->attempts >= DISPATCH_ATTEMPTS_MAX) {
+    spare(blamed->role == POLICY_PREFILL ? &p->tried_prefill : &p->tried_decode, blamed->worker);
+    if (p->attempts >= ATTEMPTS_MAX ||
+        !pair_pick(p->dispatcher, &p->request, &p->tried_prefill, &p->tried_decode, &picked, &none)) {
         pair_count_retries_exhausted(p->dispatcher, p->request.endpoint);
         return false;
     }
-    spare(blamed->role == POLICY_PREFILL ? &p->tried_prefill : &p->tried_decode, blamed->worker);
-    pause_ms = dispatch_backoff_ms(p->dispatcher, p->attempts - 1, p->retry_after_s);
+    p->failure = *failure;
+    at_once = failure->cause < 0 && !picked.repeated;
+    pause_ms = MAX(backoff_ms(p->attempts - 1), (uint64_t)MIN(failure->retry_after_s, RETRY_AFTER_MAX_S) * 1000);
+    pair_count_retry(p->dispatcher, p->request.endpoint);
+    enter(p, PAIR_WAITING);
+    if (!at_once) {
+        put_back(picked.prefill);
+        put_back(picked.decode);
+        timer_start(loop_of(p), &p->timer, pause_ms, again);
+        return true;
+    }
+    take(p, &picked);
+    if (attempt(p) < 0) {
+        dispatch_out_of_memory(&p->failure);
+        give_up(p, &p->failure, /* after_head= */ false);
+    }
     return true;
+}
+
+/* The pause is over. */
+static void again(struct timer *t)
+{
+    struct pair *p = CONTAINER_OF(t, struct pair, timer);
+    struct dispatch_failure none;
+
+    if (pick(p, &none) < 0) {
+        pair_count_retries_exhausted(p->dispatcher, p->request.endpoint);
+        give_up(p, &p->failure, /* after_head= */ false);
+        return;
+    }
+    if (attempt(p) < 0) {
+        dispatch_out_of_memory(&p->failure);
+        give_up(p, &p->failure, /* after_head= */ false);
+    }
+}
+
+/* ---- the ways out ---- */
+
+static void give_up(struct pair *p, const struct dispatch_failure *failure, bool after_head)
+{
+    struct dispatch_failure f = *failure;
+
+    pair_count_failed(p->dispatcher, p->model, p->request.endpoint, f.status);
+    enter(p, PAIR_DONE);
+    p->sink->ops->on_error(p->sink, &f, after_head);
+}
+
+void pair_pause(struct pair *p)
+{
+    if (p->step == PAIR_REPLYING)
+        http_call_pause(&p->decode.call);
+}
+
+void pair_resume(struct pair *p)
+{
+    if (p->step == PAIR_REPLYING)
+        http_call_resume(&p->decode.call);
+}
+
+void pair_abort(struct pair *p)
+{
+    if (p->step != PAIR_DONE)
+        enter(p, PAIR_DONE);
 }

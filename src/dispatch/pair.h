@@ -29,9 +29,10 @@ struct pair_tried {
 struct pair_picked {
     const struct worker *prefill, *decode;
     struct str model; /* canonical; in: {NULL, 0} the first time */
+    bool repeated;    /* one of them failed this request before: no other one stands */
 };
-bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill, const struct pair_tried *decode,
-               struct pair_picked *ret, struct dispatch_failure *failure);
+bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
+               const struct pair_tried *decode, struct pair_picked *ret, struct dispatch_failure *failure);
 
 /* metrics.c: spec operations 8.5, backend_type "pd" */
 void pair_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);

@@ -152,8 +152,8 @@ static void write_mooncake_decode(struct json_writer *w, const void *arg)
     char address[300];
     bool ipv6 = str_find_char(m->host, ':') != STR_NPOS;
 
-    (void)snprintf(address, sizeof address, "http://%s%.*s%s:%d", ipv6 ? "[" : "", STR_FMT(str_first(m->host, 256)), ipv6 ? "]" : "",
-                   m->port);
+    (void)snprintf(address, sizeof address, "http://%s%.*s%s:%d", ipv6 ? "[" : "", STR_FMT(str_first(m->host, 256)),
+                   ipv6 ? "]" : "", m->port);
     json_put_bool(w, "do_remote_decode", false);
     json_put_bool(w, "do_remote_prefill", true);
     json_put_str(w, "transfer_id", m->transfer);
@@ -170,8 +170,9 @@ static void write_legacy(struct json_writer *w, const void *arg)
 }
 
 /* The members that vLLM's own proxy sends. */
-#define NIXL_PARAMS                                                                                                            \
-    "{\"do_remote_decode\":true,\"do_remote_prefill\":false,\"remote_engine_id\":null,\"remote_block_ids\":null,\"remote_host\":null," \
+#define NIXL_PARAMS                                                                                                               \
+    "{\"do_remote_decode\":true,\"do_remote_prefill\":false,\"remote_engine_id\":null,\"remote_block_ids\":null,\"remote_host\":" \
+    "null,"                                                                                                                       \
     "\"remote_port\":null}"
 
 void pair_kv_params(const struct worker *prefill, const struct pair_ranks *ranks, struct arena *arena, struct kv_params *ret)

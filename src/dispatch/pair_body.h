@@ -36,10 +36,10 @@ int pair_bodies_at_once(struct str body, const struct worker *prefill, const str
 
 /* What the prefill engine is to do with its blocks, and what the decode engine needs to know besides. Strings: arena or static. */
 struct kv_params {
-    const char *mode;      /* "mooncake", "nixl", "passthrough": SMG's metric label */
-    struct str prefill;    /* raw JSON */
-    struct str decode;     /* raw JSON; empty = what prefill answers */
-    struct str when_none;  /* raw JSON; for decode when prefill answers nothing; empty = none: decode computes the prompt itself */
+    const char *mode;     /* "mooncake", "nixl", "passthrough": SMG's metric label */
+    struct str prefill;   /* raw JSON */
+    struct str decode;    /* raw JSON; empty = what prefill answers */
+    struct str when_none; /* raw JSON; for decode when prefill answers nothing; empty = none: decode computes the prompt itself */
 };
 
 void pair_kv_params(const struct worker *prefill, const struct pair_ranks *ranks, struct arena *arena, struct kv_params *ret);

@@ -67,19 +67,24 @@ static const struct candidates *candidates_of(struct dispatcher *d, const struct
     return c;
 }
 
+static bool is_wanted(const struct worker *w, const struct dispatch_request *r)
+{
+    return !(r->engines_only && w->spec.runtime == RUNTIME_EXTERNAL) && (!r->suits || r->suits(w));
+}
+
 /* ALL without those that were tried, and without providers where an engine is wanted. */
-static const struct candidates *leave_out(struct dispatcher *d, const struct candidates *all, bool engines_only,
+static const struct candidates *leave_out(struct dispatcher *d, const struct candidates *all, const struct dispatch_request *r,
                                           const struct worker *const *tried, unsigned tried_n)
 {
     struct candidates *c = &d->untried;
 
-    if (tried_n == 0 && !engines_only)
+    if (tried_n == 0 && !r->engines_only && !r->suits)
         return all;
     if (!reserve(c, all->n))
         return NULL;
     c->n = 0;
     for (size_t i = 0; i < all->n; i++)
-        if (!was_tried(all->rows[i], tried, tried_n) && !(engines_only && all->rows[i]->spec.runtime == RUNTIME_EXTERNAL))
+        if (!was_tried(all->rows[i], tried, tried_n) && is_wanted(all->rows[i], r))
             c->rows[c->n++] = all->rows[i];
     return c;
 }
@@ -138,7 +143,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     }
     c = candidates_of(d, table, entry, leg);
     if (c)
-        c = leave_out(d, c, r->engines_only, tried, tried_n);
+        c = leave_out(d, c, r, tried, tried_n);
     if (!c) {
         dispatch_out_of_memory(failure);
         return pick;

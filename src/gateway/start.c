@@ -164,10 +164,19 @@ static int make_registry(struct gateway *g, struct err *err)
     return 0;
 }
 
+/* Of one side of a prefill/decode pair; NULL: as --policy. */
+static const struct policy_ops *role_policy(enum launch_policy p)
+{
+    return p == LAUNCH_POLICY_UNSET ? NULL : policy_find(str_of(launch_policy_name(p)));
+}
+
 static int make_policies(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
-    struct policy_set_conf conf = { .policy = policy_find(str_of(launch_policy_name(c->policy))), .params = POLICY_CONF_DEFAULTS };
+    struct policy_set_conf conf = { .policy = policy_find(str_of(launch_policy_name(c->policy))),
+                                    .prefill = role_policy(c->prefill_policy),
+                                    .decode = role_policy(c->decode_policy),
+                                    .params = POLICY_CONF_DEFAULTS };
 
     if (!conf.policy)
         return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
@@ -238,7 +247,8 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     const struct launch_config *c = g->config;
     struct dispatcher_conf dispatch = { .connect_ms = CONNECT_MS,
                                         .head_ms = c->request_timeout_s * 1000,
-                                        .idle_ms = c->request_timeout_s * 1000 };
+                                        .idle_ms = c->request_timeout_s * 1000,
+                                        .pairs = c->pd_disaggregation };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,
@@ -311,16 +321,33 @@ static int start_threads(struct gateway *g, struct err *err)
     return 0;
 }
 
-static int add_startup_workers(struct gateway *g, struct err *err)
+static int add_urls(struct gateway *g, const struct option_list *urls, enum worker_type type, struct err *err)
 {
-    gateway_state_restore(g->state, g->registry);
-    for (size_t i = 0; i < g->config->worker_urls.n; i++) {
-        int r = registry_add_startup(g->registry, g->config->worker_urls.items[i], STR_NONE, err);
+    for (size_t i = 0; i < urls->n; i++) {
+        int r = registry_add_startup(g->registry,
+                                     &(struct registry_startup){ .url = urls->items[i], .type = type, .bootstrap_port = -1 }, err);
 
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+static int add_startup_workers(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    int r = 0;
+
+    gateway_state_restore(g->state, g->registry);
+    if (!c->pd_disaggregation)
+        return add_urls(g, &c->worker_urls, WORKER_REGULAR, err);
+    for (size_t i = 0; i < c->prefill.n && r == 0; i++)
+        r = registry_add_startup(g->registry,
+                                 &(struct registry_startup){ .url = c->prefill.items[i].url,
+                                                             .type = WORKER_PREFILL,
+                                                             .bootstrap_port = c->prefill.items[i].port },
+                                 err);
+    return r < 0 ? r : add_urls(g, &c->decode, WORKER_DECODE, err);
 }
 
 /* ---- the whole ---- */
@@ -352,6 +379,8 @@ static int make_shared(struct gateway *g, struct err *err)
     const struct launch_config *c = g->config;
     int r;
 
+    if (c->epd_disaggregation)
+        return err_set(err, ERR_UNSUPPORTED, "EPD mode requires gRPC connection_mode and TokenSpeed");
     g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
     g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
     r = make_auth(g, err);
@@ -438,7 +467,7 @@ int gateway_run(const struct launch_config *config, struct err *err)
     }
     log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_BOOL("tls", g.tls_server != NULL),
              LF_UINT("loops", g.threads_n), LF_CSTR("policy", launch_policy_name(config->policy)),
-             LF_UINT("workers", config->worker_urls.n));
+             LF_UINT("workers", config->worker_urls.n + config->prefill.n + config->decode.n));
     /* This thread alone, since the others have begun: where cores are scarce, registrations and health checks stand back behind requests. */
     (void)setpriority(PRIO_PROCESS, 0, CONTROL_NICE);
     loop_run(g.control);
