@@ -6,19 +6,9 @@
 #include "base/ids.h"
 #include "json/json_write.h"
 
-static struct str connector(const struct worker *w)
-{
-    if (w->spec.kv_connector.n)
-        return w->spec.kv_connector;
-    for (size_t i = 0; i < w->spec.labels_n; i++)
-        if (str_eq(w->spec.labels[i].key, STR("kv_connector")))
-            return w->spec.labels[i].value;
-    return STR_NONE;
-}
-
 enum handover pair_handover(const struct worker *w)
 {
-    return w->spec.runtime == RUNTIME_VLLM || connector(w).n ? HANDOVER_IN_SEQUENCE : HANDOVER_AT_ONCE;
+    return w->spec.runtime == RUNTIME_VLLM || w->spec.kv_connector.n ? HANDOVER_IN_SEQUENCE : HANDOVER_AT_ONCE;
 }
 
 /* TEXT with SET in it, in ARENA. */
@@ -177,7 +167,7 @@ static void write_legacy(struct json_writer *w, const void *arg)
 
 void pair_kv_params(const struct worker *prefill, const struct pair_ranks *ranks, struct arena *arena, struct kv_params *ret)
 {
-    struct str name = connector(prefill);
+    struct str name = prefill->spec.kv_connector; /* the label kv_connector */
     struct mooncake m = { .host = prefill->host,
                           .port = prefill->spec.bootstrap_port > 0 ? prefill->spec.bootstrap_port : PAIR_BOOTSTRAP_PORT };
     char id[UUID_TEXT_LEN + 1];
