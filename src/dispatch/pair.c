@@ -775,6 +775,10 @@ static void leg_failed(struct leg *leg, int status)
     struct dispatch_failure failure;
     bool after_head = p->step == PAIR_REPLYING;
 
+    if (after_head && p->done.found) { /* all that the client was to get is there */
+        finish(p);
+        return;
+    }
     log_warn(TARGET, "attempt failed", LF_STR("request_id", p->request.ex->request_id),
              LF_STR("worker", leg->worker ? leg->worker->spec.url : STR_NONE),
              LF_CSTR("leg", leg->role == POLICY_PREFILL ? "prefill" : "decode"), LF_CSTR("reason", err_text(status)),

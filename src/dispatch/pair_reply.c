@@ -187,10 +187,10 @@ bool prompt_logprobs_merge(const struct prompt_logprobs *from, struct str text, 
     return copied != text.p;
 }
 
-/* The bytes of the first whole event of TEXT, its empty line included; 0 when there is none yet. */
-static size_t event_end(struct str text)
+/* The bytes of the first whole event of TEXT, its empty line included; 0 when there is none yet. None ends in the first SCANNED bytes. */
+static size_t event_end(struct str text, size_t scanned)
 {
-    for (size_t i = 0; i + 1 < text.n; i++) {
+    for (size_t i = scanned; i + 1 < text.n; i++) {
         if (text.p[i] != '\n')
             continue;
         if (text.p[i + 1] == '\n')
@@ -223,11 +223,13 @@ void logprob_stream_feed(struct logprob_stream *s, struct str part, struct buf *
     size_t begun = 0, n;
 
     buf_put(&s->pending, part);
-    while ((n = event_end(str_skip(buf_str(&s->pending), begun))) > 0) {
+    while ((n = event_end(str_skip(buf_str(&s->pending), begun), s->scanned)) > 0) {
         put_event(s, str_first(str_skip(buf_str(&s->pending), begun), n), out);
         begun += n;
+        s->scanned = 0;
     }
     buf_consume(&s->pending, begun);
+    s->scanned = s->pending.n > 2 ? s->pending.n - 2 : 0; /* an end may have begun in the last two */
     if (s->pending.n > LOGPROB_EVENT_MAX)
         logprob_stream_end(s, out);
     out->failed |= s->pending.failed;
@@ -237,6 +239,7 @@ void logprob_stream_end(struct logprob_stream *s, struct buf *out)
 {
     buf_put(out, buf_str(&s->pending));
     buf_clear(&s->pending);
+    s->scanned = 0;
 }
 
 void logprob_stream_fini(struct logprob_stream *s)

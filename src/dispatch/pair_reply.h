@@ -41,6 +41,7 @@ bool prompt_logprobs_merge(const struct prompt_logprobs *from, struct str text, 
 struct logprob_stream {
     const struct prompt_logprobs *from; /* borrowed */
     struct buf pending;                 /* owned */
+    size_t scanned;                     /* bytes of it in which no event ends */
 };
 void logprob_stream_feed(struct logprob_stream *s, struct str part, struct buf *out);
 void logprob_stream_end(struct logprob_stream *s, struct buf *out); /* what is left */

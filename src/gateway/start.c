@@ -164,18 +164,21 @@ static int make_registry(struct gateway *g, struct err *err)
     return 0;
 }
 
-/* Of one side of a prefill/decode pair; NULL: as --policy. */
-static const struct policy_ops *role_policy(enum launch_policy p)
+/* Of one side of a prefill/decode pair: an instance of its own, also where it is of the common kind. Two sides that take turns at one counter would each see every other
+ * number, and some workers never. NULL: there are no pairs. */
+static const struct policy_ops *role_policy(const struct launch_config *c, enum launch_policy p)
 {
-    return p == LAUNCH_POLICY_UNSET ? NULL : policy_find(str_of(launch_policy_name(p)));
+    if (!c->pd_disaggregation)
+        return NULL;
+    return policy_find(str_of(launch_policy_name(p == LAUNCH_POLICY_UNSET ? c->policy : p)));
 }
 
 static int make_policies(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
     struct policy_set_conf conf = { .policy = policy_find(str_of(launch_policy_name(c->policy))),
-                                    .prefill = role_policy(c->prefill_policy),
-                                    .decode = role_policy(c->decode_policy),
+                                    .prefill = role_policy(c, c->prefill_policy),
+                                    .decode = role_policy(c, c->decode_policy),
                                     .params = POLICY_CONF_DEFAULTS };
 
     if (!conf.policy)

@@ -1,13 +1,14 @@
 """Prefill and decode on engines of their own: pairs, hand-over of both kinds, errors of either side, clients that leave (spec data-plane 13; cases 44 to 48 of its section 16)."""
 import json
 import socket
+import subprocess
 import threading
 import time
 
 import httpx
 import pytest
 
-from conftest import SLOWNESS, Engine, Gateway, ScriptedEngine, free_port, wait_until
+from conftest import SLOWNESS, SMG, Engine, Gateway, ScriptedEngine, free_port, wait_until
 from test_proxy import ok
 
 CHAT = {"model": "mock-model", "messages": [{"role": "user", "content": "hello"}]}
@@ -28,6 +29,11 @@ class PairGateway(Gateway):
     def ready(self, n=None):
         super().ready(n or self.expected)
         return self
+
+    def loads_by_side(self):
+        """[load of the prefill side, load of the decode side]"""
+        workers = self.client.get("/workers").json()["workers"]
+        return [sum(w["load"] for w in workers if w["worker_type"] == side) for side in ("prefill", "decode")]
 
     def idle(self):
         wait_until(lambda: all(load == 0 for load in self.loads()), what="loads of 0")
@@ -240,6 +246,18 @@ def test_dp_45_prefill_refused(start):
     assert r.status_code == 502 and r.headers["x-smg-error-code"] == "pd_transport_error"
     assert r.json()["error"]["message"] == "Transport error: No connection to a worker could be made"
     assert str(p.port) not in r.text
+    gateway.idle()
+
+
+def test_dp_45_prefill_resets(start):
+    def prefill(connection, request):
+        wait_until(lambda: d.requests, what="the decode leg")
+        return False  # closes
+
+    p, d = start(ScriptedEngine, prefill), start(ScriptedEngine, hangs)
+    gateway = start(PairGateway, prefill=[p], decode=[d]).ready()
+    r = gateway.chat()
+    assert r.status_code == 502 and r.headers["x-smg-error-code"] == "pd_transport_error"
     wait_until(d.closed.is_set, what="the decode leg closed")
     gateway.idle()
 
@@ -337,10 +355,11 @@ def test_dp_46_the_stream_ends_at_done(start):
     began = time.monotonic()
     with gateway.client.stream("POST", "/v1/chat/completions", json=CHAT | {"stream": True}) as r:
         parts = r.iter_text()
-        assert next(parts).startswith('data: {"x"')
-        assert gateway.loads() == [0, 1]  # prefill has ended
+        text = next(parts)
+        assert text.startswith('data: {"x"')
+        assert gateway.loads_by_side() == [0, 1]  # prefill has ended
         sent.set()
-        text = "".join(parts)
+        text += "".join(parts)
     assert text.endswith("data: [DONE]\n\n") and "more" not in text
     assert time.monotonic() - began < 8 * SLOWNESS
     wait_until(d.closed.is_set, what="the decode leg closed")
@@ -551,8 +570,13 @@ def test_decode_that_breaks_off_breaks_the_stream(start):
 # ---- the command line
 
 
-def test_epd_is_refused_at_the_start(start):
-    from test_cli import run
+def test_epd_is_refused_at_the_start():
+    r = subprocess.run([SMG, "launch", "--epd-disaggregation", "--port", str(free_port()), "--prometheus-port", str(free_port())],
+                       capture_output=True, text=True, timeout=20 * SLOWNESS)
+    assert r.returncode == 1 and "EPD mode requires gRPC connection_mode and TokenSpeed" in r.stderr + r.stdout
 
-    r = run("launch", "--epd-disaggregation", "--port", free_port(), "--prometheus-port", free_port())
-    assert r.returncode == 1 and "EPD mode requires gRPC connection_mode and TokenSpeed" in r.stderr
+
+def test_workers_of_a_mode_that_is_off_are_noted(start):
+    gateway = start(Gateway, "--prefill", "http://127.0.0.1:9", "--decode", "http://127.0.0.1:9")
+    assert "--prefill and --decode are ignored without --pd-disaggregation" in gateway.output()
+    assert gateway.loads() == []
