@@ -163,7 +163,7 @@ static int start_engine(struct process *p, const struct mock_options *o, uint32_
     conf.instance = k;
     conf.host = o->host;
     if (conf.role == MOCK_ROLE_PREFILL)
-        conf.bootstrap_port = (uint16_t)(conf.bootstrap_port + k);
+        conf.bootstrap_port = (uint16_t)(conf.bootstrap_port ? conf.bootstrap_port + k : 0);
     for (uint32_t i = 0; i < (shared ? p->threads_n : 1); i++) {
         struct thread *t = &p->threads[(k + i) % p->threads_n];
         struct mock_engine *e = NULL;
@@ -177,7 +177,7 @@ static int start_engine(struct process *p, const struct mock_options *o, uint32_
         if (r < 0)
             return r;
     }
-    print_engine(o, port, conf.bootstrap_port);
+    print_engine(o, port, mock_engine_bootstrap_port(first));
     return 0;
 }
 
@@ -248,6 +248,9 @@ static int run(const struct mock_options *o, struct process *p, struct err *err)
     if (o->port && (uint32_t)o->port + o->count - 1 > UINT16_MAX)
         return err_set(err, ERR_INVALID, "ports %u to %u: the last must not be over %u", o->port, o->port + o->count - 1,
                        UINT16_MAX);
+    if (o->conf.role == MOCK_ROLE_PREFILL && (uint32_t)o->conf.bootstrap_port + o->count - 1 > UINT16_MAX)
+        return err_set(err, ERR_INVALID, "bootstrap ports from %u on: the last of %u must not be over %u", o->conf.bootstrap_port,
+                       o->count, UINT16_MAX);
     r = start_loops(p, o->threads, err);
     for (uint32_t k = 0; k < o->count && r == 0; k++)
         r = start_engine(p, o, k, err);

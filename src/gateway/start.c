@@ -382,8 +382,6 @@ static int make_shared(struct gateway *g, struct err *err)
     const struct launch_config *c = g->config;
     int r;
 
-    if (c->epd_disaggregation)
-        return err_set(err, ERR_UNSUPPORTED, "EPD mode requires gRPC connection_mode and TokenSpeed");
     g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
     g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
     r = make_auth(g, err);

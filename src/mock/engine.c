@@ -463,6 +463,11 @@ int mock_engine_listen(struct mock_engine *e, struct str address, uint16_t port,
     return http_server_listen(e->server, &at, share == MOCK_SHARED_PORT ? LISTENER_SHARED : LISTENER_ALONE, ret_port, err);
 }
 
+uint16_t mock_engine_bootstrap_port(const struct mock_engine *e)
+{
+    return e->bootstrap ? e->bootstrap->port : 0;
+}
+
 static void maybe_free(struct mock_engine *e)
 {
     if (e->state == MOCK_CLOSED && e->free_wanted)

@@ -78,5 +78,8 @@ enum mock_share { MOCK_ALONE, MOCK_SHARED_PORT };
 int mock_engine_listen(struct mock_engine *e, struct str address, uint16_t port, enum mock_share share, uint16_t *ret_port,
                        struct err *err) _must_check_;
 
+/* Where decode engines ask a prefill engine that listens; 0 = it has another role. */
+uint16_t mock_engine_bootstrap_port(const struct mock_engine *e);
+
 void mock_engine_close(struct mock_engine *e); /* stops listening, cuts what runs */
 void mock_engine_free(struct mock_engine *e);  /* after close; the memory goes in a later turn of the loop. NULL is fine. */
