@@ -1,9 +1,9 @@
 /* dispatch/pair.c -- the life of a request with two legs
  *
- *   (new) --pair_start--> SENT --decode's head, prefill's end: begin_reply--> REPLYING --finish--> DONE
- *                         ^ |  \                                                  \--broken: give_up--> DONE
- *                         | |   \--a leg answers with an error status: refuse--> REFUSED --refusal_ends--> WAITING or DONE
- *                         | \-----a leg's connection fails: leg_failed----------------------------------> WAITING or DONE
+ *   (new) --pair_start--> SENT --decode's head, prefill's end: begin_reply--> REPLYING --pair_finish--> DONE
+ *                         ^ |  \                                                  \--broken: pair_give_up--> DONE
+ *                         | |   \--a leg answers with an error status: pair_refuse--> REFUSED --pair_refusal_ends--> WAITING or DONE
+ *                         | \-----a leg's connection fails: pair_leg_failed----------------------------------> WAITING or DONE
  *                         +------------------------- again (fresh pair, fresh rooms) <----- the pause is over
  *   pair_abort: from any step to DONE, silently.
  *
@@ -15,70 +15,18 @@
  * other in the same turn. (4) The sink call that ends a pair is the last statement: the exchange may be gone after it. (5) A sink may abort the pair from inside on_head and
  * on_part: the step is looked at after each.
  */
-#include "dispatch/pair.h"
-
 #include <assert.h>
-#include <stdio.h>
 
 #include "base/budget.h"
 #include "base/log.h"
-#include "dispatch/pair_body.h"
-#include "dispatch/pair_reply.h"
+#include "dispatch/pair_internal.h"
 
-#define TARGET            "smg::dispatch"
-#define ERROR_BODY_MAX    (64u << 10) /* bytes of an engine's error that are read */
-#define REPLY_MAX         (64u << 20) /* bytes of a reply that must be held whole */
-#define ATTEMPTS_MAX      DISPATCH_ATTEMPTS_MAX
-#define BACKOFF_MS        50
-#define RETRY_AFTER_MAX_S 30u
-#define DONE_GRACE_MS     50 /* after [DONE]: how long the stream's end may take before the connection is given up */
+#define TARGET         "smg::dispatch"
+#define ERROR_BODY_MAX (64u << 10) /* bytes of an engine's error that are read */
+#define REPLY_MAX      (64u << 20) /* bytes of a reply that must be held whole */
+#define DONE_GRACE_MS  50          /* after [DONE]: how long the stream's end may take before the connection is given up */
 
-enum pair_step { PAIR_NEW, PAIR_SENT, PAIR_REPLYING, PAIR_REFUSED, PAIR_WAITING, PAIR_DONE };
-
-struct leg {
-    struct pair *pair;
-    enum policy_leg role;
-    const struct worker *worker; /* reference; invariant 1 */
-    struct http_call call;
-    uint64_t picked_us; /* loop clock */
-    unsigned status;    /* of its head; 0 = none yet */
-    bool ended;         /* its whole reply came */
-};
-
-struct pair {
-    struct dispatcher *dispatcher; /* borrowed */
-    struct dispatch_request request;
-    struct reply_sink *sink; /* borrowed until DONE */
-    enum pair_step step;     /* written by enter() */
-    struct str model;        /* canonical; the exchange's arena */
-    struct str body;         /* what prepare() gave; the exchange's arena */
-    struct leg prefill, decode;
-    unsigned attempts;
-    struct pair_tried tried_prefill, tried_decode; /* whom to spare: the legs that failed */
-    struct timer timer;                            /* WAITING: the pause; REPLYING: after [DONE] */
-    uint64_t began_us, sent_us, prefilled_us, first_part_us;
-
-    /* of this attempt */
-    enum handover handover;
-    struct str runtime; /* prefill's; metric label, static */
-    struct arena arena; /* owned: bodies, heads of requests, a head that waits */
-    struct kv_params kv;
-    struct pair_ranks ranks;
-    struct http_head head;           /* decode's, while it waits; its texts are in `arena` */
-    struct dispatch_failure failure; /* WAITING: what to answer when nobody is left */
-    struct leg *refused;             /* REFUSED: who answered with an error */
-    unsigned retry_after_s;
-    struct buf gathered;              /* owned: prefill's reply, then decode's where it is merged; REFUSED: the error */
-    struct buf held;                  /* owned: what came of decode's body before it could be passed on; at most one read */
-    struct buf merged;                /* owned: scratch */
-    size_t budgeted;                  /* bytes of the memory budget that `gathered` holds */
-    struct str prefill_reply;         /* what prefill_logprobs views; owned by `arena` */
-    struct prompt_logprobs *logprobs; /* arena; NULL = nothing to merge */
-    struct logprob_stream merging;
-    struct done_scan done;
-};
-
-static int attempt(struct pair *p);
+/* In the order in which they happen; pair_fail.c has what goes wrong. */
 static int send_leg(struct leg *leg, struct str body);
 static void on_head(struct http_call *call, const struct http_head *head);
 static void on_body(struct http_call *call, struct str part);
@@ -87,38 +35,24 @@ static void on_end(struct http_call *call, int status);
 static void prefill_ended(struct pair *p);
 static void begin_reply(struct pair *p, const struct http_head *head);
 static void deliver(struct pair *p, struct str part);
-static void finish(struct pair *p);
-/* ... and what goes wrong. */
-static void refuse(struct leg *leg, const struct http_head *head);
-static void refusal_ends(struct pair *p);
-static void leg_failed(struct leg *leg, int status);
-static bool try_again(struct pair *p, struct leg *blamed, const struct dispatch_failure *failure);
-static void again(struct timer *t);
-/* ... and the ways out. */
-static void give_up(struct pair *p, const struct dispatch_failure *failure, bool after_head);
 
 static const struct http_call_ops LEG_OPS = { .on_head = on_head, .on_body = on_body, .on_batch = on_batch, .on_end = on_end };
-
-static struct loop *loop_of(const struct pair *p)
-{
-    return p->dispatcher->loop;
-}
 
 /* ---- legs and steps ---- */
 
 /* The one place where a leg is let go, whatever its call is doing. */
-static void release(struct leg *leg)
+void pair_release(struct leg *leg)
 {
     http_call_cancel(&leg->call);
     if (!leg->worker)
         return;
-    worker_count_busy(leg->worker, loop_now_us(loop_of(leg->pair)) - leg->picked_us);
+    worker_count_busy(leg->worker, loop_now_us(pair_loop(leg->pair)) - leg->picked_us);
     worker_load_end(leg->worker);
     worker_unref(leg->worker);
     leg->worker = NULL;
 }
 
-static void drop_gathered(struct pair *p)
+void pair_drop_gathered(struct pair *p)
 {
     buf_fini(&p->gathered);
     budget_give(p->budgeted);
@@ -127,9 +61,9 @@ static void drop_gathered(struct pair *p)
 
 static void drop_attempt(struct pair *p)
 {
-    release(&p->prefill);
-    release(&p->decode);
-    drop_gathered(p);
+    pair_release(&p->prefill);
+    pair_release(&p->decode);
+    pair_drop_gathered(p);
     buf_fini(&p->held);
     buf_fini(&p->merged);
     logprob_stream_fini(&p->merging);
@@ -142,7 +76,7 @@ static void forget_tried(struct pair_tried *t)
         worker_unref(t->of[--t->n]);
 }
 
-static void enter(struct pair *p, enum pair_step step)
+void pair_enter(struct pair *p, enum pair_step step)
 {
     assert(p->step != PAIR_DONE);
     p->step = step;
@@ -170,10 +104,10 @@ static bool gather(struct pair *p, struct str part, size_t max)
 
 static void begin_leg(struct pair *p, struct leg *leg, enum policy_leg role, const struct worker *w)
 {
-    *leg = (struct leg){ .pair = p, .role = role, .worker = w, .picked_us = loop_now_us(loop_of(p)) };
+    *leg = (struct leg){ .pair = p, .role = role, .worker = w, .picked_us = loop_now_us(pair_loop(p)) };
 }
 
-static void take(struct pair *p, const struct pair_picked *picked)
+void pair_take(struct pair *p, const struct pair_picked *picked)
 {
     struct exchange *ex = p->request.ex;
 
@@ -189,13 +123,13 @@ static void take(struct pair *p, const struct pair_picked *picked)
 }
 
 /* Picks both workers. 0, or ERR_NOT_FOUND with *FAILURE. */
-static int pick(struct pair *p, struct dispatch_failure *failure)
+int pair_pick_both(struct pair *p, struct dispatch_failure *failure)
 {
     struct pair_picked picked = { .model = p->model };
 
     if (!pair_pick(p->dispatcher, &p->request, &p->tried_prefill, &p->tried_decode, &picked, failure))
         return ERR_NOT_FOUND;
-    take(p, &picked);
+    pair_take(p, &picked);
     return 0;
 }
 
@@ -212,7 +146,7 @@ static int send_both(struct pair *p)
     int r = 0;
 
     if (p->body.p)
-        r = pair_bodies_at_once(p->body, p->prefill.worker, &p->ranks, p->request.batch, &loop_of(p)->random, &p->arena, &bodies);
+        r = pair_bodies_at_once(p->body, p->prefill.worker, &p->ranks, p->request.batch, &pair_loop(p)->random, &p->arena, &bodies);
     if (r < 0) {
         pair_count_bootstrap_failure(p->dispatcher);
         return r;
@@ -236,7 +170,7 @@ static int send_first(struct pair *p)
     int r;
 
     if (p->request.answers > 1) {
-        release(&p->prefill);
+        pair_release(&p->prefill);
         p->prefill.ended = true;
         return send_decode(p, STR_NONE);
     }
@@ -247,7 +181,7 @@ static int send_first(struct pair *p)
 }
 
 /* Both workers are picked. */
-static int attempt(struct pair *p)
+int pair_attempt(struct pair *p)
 {
     struct arena *arena = &p->request.ex->arena;
     int r;
@@ -260,14 +194,14 @@ static int attempt(struct pair *p)
     p->logprobs = NULL;
     p->merging = (struct logprob_stream){ 0 };
     p->done = (struct done_scan){ 0 };
-    p->sent_us = loop_now_exact_us(loop_of(p));
+    p->sent_us = loop_now_exact_us(pair_loop(p));
     p->prefilled_us = 0;
     p->attempts++;
     r = prepare_body(p);
     if (r == 0)
         r = p->handover == HANDOVER_IN_SEQUENCE ? send_first(p) : send_both(p);
     if (r == 0)
-        enter(p, PAIR_SENT);
+        pair_enter(p, PAIR_SENT);
     return r;
 }
 
@@ -331,16 +265,16 @@ int pair_start(struct dispatcher *dispatcher, const struct dispatch_request *req
         };
         return ERR_LIMIT;
     }
-    r = pick(p, failure);
+    r = pair_pick_both(p, failure);
     ex->facts.model = p->model.p ? p->model : request->model;
     if (r < 0) {
         pair_count_failed(dispatcher, ex->facts.model, request->endpoint, failure->status);
         return r;
     }
     pair_count_request(dispatcher, p->model, request->endpoint, request->stream);
-    r = attempt(p);
+    r = pair_attempt(p);
     if (r < 0) {
-        enter(p, PAIR_DONE);
+        pair_enter(p, PAIR_DONE);
         dispatch_out_of_memory(failure);
         pair_count_failed(dispatcher, ex->facts.model, request->endpoint, failure->status);
         return r;
@@ -363,7 +297,7 @@ static bool merges_whole(const struct pair *p)
     return p->logprobs && !p->request.stream;
 }
 
-static void keep_fields(struct pair *p, const struct http_head *head)
+void pair_keep_fields(struct pair *p, const struct http_head *head)
 {
     struct http_fields fields = { 0 };
 
@@ -387,7 +321,7 @@ static void on_head(struct http_call *call, const struct http_head *head)
     assert(p->step == PAIR_SENT);
     leg->status = head->status;
     if (head->status < 200 || head->status > 299) {
-        refuse(leg, head);
+        pair_refuse(leg, head);
         return;
     }
     if (leg->role == POLICY_PREFILL)
@@ -396,7 +330,7 @@ static void on_head(struct http_call *call, const struct http_head *head)
         begin_reply(p, head);
         return;
     }
-    keep_fields(p, head);
+    pair_keep_fields(p, head);
     if (!p->prefill.ended)
         http_call_pause(call);
 }
@@ -409,7 +343,7 @@ static void on_body(struct http_call *call, struct str part)
 
     if (p->step == PAIR_REFUSED) {
         if (!gather(p, str_first(part, ERROR_BODY_MAX - p->gathered.n), ERROR_BODY_MAX) || p->gathered.n == ERROR_BODY_MAX)
-            refusal_ends(p);
+            pair_refusal_ends(p);
         return;
     }
     if (leg->role == POLICY_PREFILL)
@@ -421,7 +355,7 @@ static void on_body(struct http_call *call, struct str part)
     else
         buf_put(&p->held, part);
     if (!kept || p->held.failed)
-        leg_failed(leg, ERR_LIMIT);
+        pair_leg_failed(leg, ERR_LIMIT);
 }
 
 static void on_batch(struct http_call *call)
@@ -430,7 +364,7 @@ static void on_batch(struct http_call *call)
     struct pair *p = leg->pair;
 
     if (leg->worker && leg->status >= 200 && leg->status <= 299)
-        worker_heard(leg->worker, loop_now_us(loop_of(p)));
+        worker_heard(leg->worker, loop_now_us(pair_loop(p)));
     if (leg->role != POLICY_DECODE || p->step != PAIR_REPLYING)
         return;
     if (p->sink->ops->on_batch)
@@ -443,19 +377,19 @@ static void on_end(struct http_call *call, int status)
     struct pair *p = leg->pair;
 
     if (p->step == PAIR_REFUSED) {
-        refusal_ends(p); /* whether its body was whole does not matter */
+        pair_refusal_ends(p); /* whether its body was whole does not matter */
         return;
     }
     if (status < 0) {
-        leg_failed(leg, status);
+        pair_leg_failed(leg, status);
         return;
     }
     leg->ended = true;
-    release(leg);
+    pair_release(leg);
     if (leg->role == POLICY_PREFILL)
         prefill_ended(p);
     else if (p->step == PAIR_REPLYING || merges_whole(p))
-        finish(p);
+        pair_finish(p);
 }
 
 /* What prefill knows of the prompt's log-probabilities, out of `gathered` into the attempt's arena: decode's reply may need the room. */
@@ -486,14 +420,14 @@ static void hand_over(struct pair *p)
                  LF_STR("request_id", p->request.ex->request_id));
         params = p->kv.when_none;
     }
-    drop_gathered(p);
+    pair_drop_gathered(p);
     if (send_decode(p, params) < 0)
-        leg_failed(&p->decode, ERR_NOMEM);
+        pair_leg_failed(&p->decode, ERR_NOMEM);
 }
 
 static void prefill_ended(struct pair *p)
 {
-    p->prefilled_us = loop_now_exact_us(loop_of(p));
+    p->prefilled_us = loop_now_exact_us(pair_loop(p));
     pair_count_prefill(p->dispatcher, p->model, p->runtime, p->prefilled_us - p->sent_us);
     if (p->handover == HANDOVER_IN_SEQUENCE) {
         hand_over(p);
@@ -501,17 +435,17 @@ static void prefill_ended(struct pair *p)
     }
     if (p->request.merge_logprobs)
         keep_logprobs(p);
-    drop_gathered(p);
+    pair_drop_gathered(p);
     if (!p->decode.status)
         return; /* its head is to come */
     if (merges_whole(p)) {
         if (!gather(p, buf_str(&p->held), REPLY_MAX)) {
-            leg_failed(&p->decode, ERR_LIMIT);
+            pair_leg_failed(&p->decode, ERR_LIMIT);
             return;
         }
         buf_fini(&p->held);
         if (p->decode.ended)
-            finish(p);
+            pair_finish(p);
         else
             http_call_resume(&p->decode.call);
         return;
@@ -525,7 +459,7 @@ static void begin_reply(struct pair *p, const struct http_head *head)
 {
     struct http_head ours = *head;
 
-    enter(p, PAIR_REPLYING);
+    pair_enter(p, PAIR_REPLYING);
     if (p->request.stream && ours.body == HTTP_BODY_LENGTH)
         ours.body = HTTP_BODY_CHUNKED; /* a stream may end before its announced length, or grow */
     p->sink->ops->on_head(p->sink, &ours);
@@ -535,7 +469,7 @@ static void begin_reply(struct pair *p, const struct http_head *head)
         return;
     buf_fini(&p->held);
     if (p->decode.ended)
-        finish(p);
+        pair_finish(p);
     else if (p->sink->ops->on_batch)
         p->sink->ops->on_batch(p->sink);
 }
@@ -544,14 +478,14 @@ static void on_done_grace(struct timer *t)
 {
     struct pair *p = CONTAINER_OF(t, struct pair, timer);
 
-    finish(p);
+    pair_finish(p);
 }
 
 /* A part of decode's body for the client. */
 static void deliver(struct pair *p, struct str part)
 {
     if (!p->first_part_us) {
-        p->first_part_us = loop_now_exact_us(loop_of(p));
+        p->first_part_us = loop_now_exact_us(pair_loop(p));
         pair_count_first_token(p->dispatcher, p->model, p->runtime, p->first_part_us - p->sent_us);
         if (p->handover == HANDOVER_IN_SEQUENCE && p->prefilled_us)
             pair_count_transfer(p->dispatcher, p->model, p->runtime, p->first_part_us - p->prefilled_us);
@@ -561,13 +495,13 @@ static void deliver(struct pair *p, struct str part)
             return;
         part = str_first(part, done_scan(&p->done, part));
         if (p->done.found)
-            timer_start(loop_of(p), &p->timer, DONE_GRACE_MS, on_done_grace);
+            timer_start(pair_loop(p), &p->timer, DONE_GRACE_MS, on_done_grace);
     }
     if (p->request.stream && p->logprobs) {
         buf_clear(&p->merged);
         logprob_stream_feed(&p->merging, part, &p->merged);
         if (p->merged.failed) {
-            leg_failed(&p->decode, ERR_NOMEM);
+            pair_leg_failed(&p->decode, ERR_NOMEM);
             return;
         }
         part = buf_str(&p->merged);
@@ -578,7 +512,7 @@ static void deliver(struct pair *p, struct str part)
 
 static void count_finished(struct pair *p)
 {
-    pair_count_finished(p->dispatcher, p->model, p->request.endpoint, loop_now_exact_us(loop_of(p)) - p->began_us);
+    pair_count_finished(p->dispatcher, p->model, p->request.endpoint, loop_now_exact_us(pair_loop(p)) - p->began_us);
 }
 
 /* The whole reply of decode, merged with prefill's part of it. */
@@ -589,24 +523,24 @@ static void finish_merged(struct pair *p)
     buf_clear(&p->merged);
     (void)prompt_logprobs_merge(p->logprobs, buf_str(&p->gathered), &p->arena, &p->merged);
     if (p->merged.failed) {
-        leg_failed(&p->decode, ERR_NOMEM);
+        pair_leg_failed(&p->decode, ERR_NOMEM);
         return;
     }
     head.body = HTTP_BODY_LENGTH;
     head.length = p->merged.n;
-    enter(p, PAIR_REPLYING);
+    pair_enter(p, PAIR_REPLYING);
     p->sink->ops->on_head(p->sink, &head);
     if (p->step == PAIR_REPLYING)
         p->sink->ops->on_part(p->sink, buf_str(&p->merged));
     if (p->step != PAIR_REPLYING)
         return;
     count_finished(p);
-    enter(p, PAIR_DONE);
+    pair_enter(p, PAIR_DONE);
     p->sink->ops->on_end(p->sink);
 }
 
 /* Decode's reply is whole: it ended, or its stream said so. */
-static void finish(struct pair *p)
+void pair_finish(struct pair *p)
 {
     if (merges_whole(p)) {
         finish_merged(p);
@@ -621,272 +555,11 @@ static void finish(struct pair *p)
             return;
     }
     count_finished(p);
-    enter(p, PAIR_DONE);
+    pair_enter(p, PAIR_DONE);
     p->sink->ops->on_end(p->sink);
 }
 
-/* ---- an engine says no ---- */
-
-static unsigned retry_after(const struct http_head *head)
-{
-    uint64_t seconds;
-
-    return str_to_u64(http_value(&head->fields, HF_RETRY_AFTER), &seconds) == 0 ? (unsigned)MIN(seconds, 3600u) : 0;
-}
-
-/* The other leg has nothing to wait for: it ends now. The error's body is read, up to a bound. */
-static void refuse(struct leg *leg, const struct http_head *head)
-{
-    struct pair *p = leg->pair;
-
-    if (head->status >= 500) {
-        pair_count_worker_error(p->dispatcher, leg->role, head->status);
-        worker_count_failure(leg->worker);
-    }
-    release(leg->role == POLICY_PREFILL ? &p->decode : &p->prefill);
-    drop_gathered(p);
-    buf_fini(&p->held);
-    keep_fields(p, head);
-    p->refused = leg;
-    p->retry_after_s = retry_after(head);
-    enter(p, PAIR_REFUSED);
-}
-
-static struct str refusal_code(enum policy_leg role, unsigned status)
-{
-    static const struct {
-        unsigned status;
-        struct str prefill, decode;
-    } CODES[] = {
-        { 400, STR_INIT("prefill_bad_request"), STR_INIT("decode_bad_request") },
-        { 404, STR_INIT("prefill_not_found"), STR_INIT("decode_not_found") },
-        { 500, STR_INIT("prefill_internal_error"), STR_INIT("decode_internal_error") },
-        { 502, STR_INIT("prefill_bad_gateway"), STR_INIT("decode_bad_gateway") },
-        { 503, STR_INIT("prefill_unavailable"), STR_INIT("decode_unavailable") },
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
-        if (CODES[i].status == status)
-            return role == POLICY_PREFILL ? CODES[i].prefill : CODES[i].decode;
-    return role == POLICY_PREFILL ? STR("prefill_error") : STR("decode_error");
-}
-
-static void describe_refusal(struct pair *p, struct dispatch_failure *f)
-{
-    struct arena *arena = &p->request.ex->arena;
-    unsigned status = p->refused->status;
-    struct str said = pair_error_message(buf_str(&p->gathered), arena);
-
-    *f = (struct dispatch_failure){
-        .status = status, .code = refusal_code(p->refused->role, status), .message = said, .retry_after_s = p->retry_after_s
-    };
-    if (p->refused->role == POLICY_PREFILL)
-        f->message = arena_printf(arena, "Prefill server error (%u %s): %.*s", status, http_reason(status), STR_FMT(said));
-}
-
-/* A stream's error is an event, under the engine's own status and fields (spec data-plane 13.4). */
-static void reply_error_event(struct pair *p)
-{
-    struct http_fields fields = { 0 };
-    struct http_head head = p->head;
-
-    for (unsigned i = 0; i < head.fields.n; i++) {
-        const struct http_field *f = &head.fields.v[i];
-
-        if (f->id == HF_CONTENT_TYPE || f->id == HF_CONTENT_LENGTH || f->id == HF_CONTENT_ENCODING)
-            continue; /* they belong to the body that is not sent */
-        if (f->id != HF_UNKNOWN)
-            http_add(&fields, &p->arena, f->id, f->value);
-        else
-            http_add_name(&fields, &p->arena, f->name, f->value);
-    }
-    http_add(&fields, &p->arena, HF_CONTENT_TYPE, STR("text/event-stream"));
-    buf_clear(&p->merged);
-    pair_error_event(buf_str(&p->gathered), head.status, &p->arena, &p->merged);
-    head.fields = fields;
-    head.body = HTTP_BODY_LENGTH;
-    head.length = p->merged.n;
-    pair_count_failed(p->dispatcher, p->model, p->request.endpoint, head.status);
-    enter(p, PAIR_REPLYING);
-    p->sink->ops->on_head(p->sink, &head);
-    if (p->step == PAIR_REPLYING)
-        p->sink->ops->on_part(p->sink, buf_str(&p->merged));
-    if (p->step != PAIR_REPLYING)
-        return;
-    enter(p, PAIR_DONE);
-    p->sink->ops->on_end(p->sink);
-}
-
-/* The error's body is there, or as much of it as is wanted. */
-static void refusal_ends(struct pair *p)
-{
-    struct leg *leg = p->refused;
-    struct dispatch_failure failure;
-
-    log_warn(TARGET, "an engine refused its part of a request", LF_STR("request_id", p->request.ex->request_id),
-             LF_STR("worker", leg->worker->spec.url), LF_UINT("status", leg->status), LF_UINT("attempt", p->attempts));
-    describe_refusal(p, &failure);
-    if (try_again(p, leg, &failure))
-        return;
-    release(leg);
-    if (leg->role == POLICY_DECODE && p->request.stream)
-        reply_error_event(p);
-    else
-        give_up(p, &failure, /* after_head= */ false);
-}
-
-/* ---- a connection fails ---- */
-
-static void describe_transport(struct pair *p, int status, struct dispatch_failure *f)
-{
-    dispatch_describe(status, f);
-    if (status == ERR_LIMIT) {
-        *f = (struct dispatch_failure){
-            .status = 502, .code = STR("read_response_failed"), .message = STR("Failed to read response"), .cause = status
-        };
-        return;
-    }
-    if (status == ERR_NOMEM)
-        return;
-    f->code = STR("pd_transport_error");
-    f->message = arena_printf(&p->request.ex->arena, "Transport error: %.*s", STR_FMT(f->message));
-}
-
-/* Could other engines do what these could not? As dispatch.c: what timed out while an engine worked on it has had its time. */
-static bool is_worth_another(const struct leg *leg, int status)
-{
-    switch (status) {
-    case ERR_REFUSED:
-    case ERR_UNREACHABLE:
-    case ERR_RESOLVE:
-    case ERR_RESET:
-    case ERR_CLOSED:
-        return true;
-    case ERR_TIMEOUT:
-        return leg->call.step == CALL_CONNECTING;
-    default:
-        return err_is_tls(status);
-    }
-}
-
-static void leg_failed(struct leg *leg, int status)
-{
-    struct pair *p = leg->pair;
-    struct dispatch_failure failure;
-    bool after_head = p->step == PAIR_REPLYING;
-
-    if (after_head && p->done.found) { /* all that the client was to get is there */
-        finish(p);
-        return;
-    }
-    log_warn(TARGET, "attempt failed", LF_STR("request_id", p->request.ex->request_id),
-             LF_STR("worker", leg->worker ? leg->worker->spec.url : STR_NONE),
-             LF_CSTR("leg", leg->role == POLICY_PREFILL ? "prefill" : "decode"), LF_CSTR("reason", err_text(status)),
-             LF_BOOL("reply_begun", after_head), LF_UINT("attempt", p->attempts));
-    describe_transport(p, status, &failure);
-    if (leg->worker && status != ERR_NOMEM && status != ERR_LIMIT) {
-        worker_count_failure(leg->worker);
-        pair_count_worker_error(p->dispatcher, leg->role, failure.status);
-    }
-    if (!after_head && is_worth_another(leg, status) && try_again(p, leg, &failure))
-        return;
-    give_up(p, &failure, after_head);
-}
-
-/* ---- another attempt ---- */
-
-/* Before the first byte of a reply, spec data-plane 7. */
-static bool is_retryable(unsigned status)
-{
-    return status == 408 || status == 429 || status == 500 || (status >= 502 && status <= 504);
-}
-
-/* Before attempt K + 2: half as long again each time. */
-static uint64_t backoff_ms(unsigned k)
-{
-    uint64_t ms = BACKOFF_MS;
-
-    while (k-- > 0)
-        ms = ms * 3 / 2;
-    return ms;
-}
-
-static void spare(struct pair_tried *t, const struct worker *w)
-{
-    if (w && t->n < DISPATCH_ATTEMPTS_MAX)
-        t->of[t->n++] = worker_ref(w);
-}
-
-/* A pick that is not used after all. */
-static void put_back(const struct worker *w)
-{
-    worker_load_end(w);
-    worker_unref(w);
-}
-
-/* True: another attempt is coming, FAILURE is the answer should nobody be there for it. The leg that failed is not picked again while another candidate stands; the
- * other one may be. A connection that failed is no reason to wait when somebody else can be asked. */
-static bool try_again(struct pair *p, struct leg *blamed, const struct dispatch_failure *failure)
-{
-    struct pair_picked picked = { .model = p->model };
-    struct dispatch_failure none;
-    bool at_once;
-    uint64_t pause_ms;
-
-    if (!is_retryable(failure->status))
-        return false;
-    spare(blamed->role == POLICY_PREFILL ? &p->tried_prefill : &p->tried_decode, blamed->worker);
-    if (p->attempts >= ATTEMPTS_MAX ||
-        !pair_pick(p->dispatcher, &p->request, &p->tried_prefill, &p->tried_decode, &picked, &none)) {
-        pair_count_retries_exhausted(p->dispatcher, p->request.endpoint);
-        return false;
-    }
-    p->failure = *failure;
-    at_once = failure->cause < 0 && !picked.repeated;
-    pause_ms = MAX(backoff_ms(p->attempts - 1), (uint64_t)MIN(failure->retry_after_s, RETRY_AFTER_MAX_S) * 1000);
-    pair_count_retry(p->dispatcher, p->request.endpoint);
-    enter(p, PAIR_WAITING);
-    if (!at_once) {
-        put_back(picked.prefill);
-        put_back(picked.decode);
-        timer_start(loop_of(p), &p->timer, pause_ms, again);
-        return true;
-    }
-    take(p, &picked);
-    if (attempt(p) < 0) {
-        dispatch_out_of_memory(&p->failure);
-        give_up(p, &p->failure, /* after_head= */ false);
-    }
-    return true;
-}
-
-/* The pause is over. */
-static void again(struct timer *t)
-{
-    struct pair *p = CONTAINER_OF(t, struct pair, timer);
-    struct dispatch_failure none;
-
-    if (pick(p, &none) < 0) {
-        pair_count_retries_exhausted(p->dispatcher, p->request.endpoint);
-        give_up(p, &p->failure, /* after_head= */ false);
-        return;
-    }
-    if (attempt(p) < 0) {
-        dispatch_out_of_memory(&p->failure);
-        give_up(p, &p->failure, /* after_head= */ false);
-    }
-}
-
-/* ---- the ways out ---- */
-
-static void give_up(struct pair *p, const struct dispatch_failure *failure, bool after_head)
-{
-    struct dispatch_failure f = *failure;
-
-    pair_count_failed(p->dispatcher, p->model, p->request.endpoint, f.status);
-    enter(p, PAIR_DONE);
-    p->sink->ops->on_error(p->sink, &f, after_head);
-}
+/* ---- the handle ---- */
 
 void pair_pause(struct pair *p)
 {
@@ -903,5 +576,5 @@ void pair_resume(struct pair *p)
 void pair_abort(struct pair *p)
 {
     if (p->step != PAIR_DONE)
-        enter(p, PAIR_DONE);
+        pair_enter(p, PAIR_DONE);
 }
