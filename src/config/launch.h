@@ -64,6 +64,8 @@ enum launch_tls_version { LAUNCH_TLS_1_2, LAUNCH_TLS_1_3 };
 enum launch_timestamps { LAUNCH_TIMESTAMPS_SMG, LAUNCH_TIMESTAMPS_RFC3339 };
 
 struct launch_config {
+    struct str config_file; /* path; empty = none */
+
     /* Listener and workers */
     struct str host;                    /* IPv4, IPv6 without brackets, or a name; not resolved here */
     uint16_t port;                      /* 1..65535 */
@@ -78,7 +80,8 @@ struct launch_config {
     uint64_t memory_limit_bytes;      /* 0 = from the cgroup */
 
     /* Routing */
-    enum launch_policy policy; /* never UNSET */
+    enum launch_policy policy;        /* never UNSET */
+    enum launch_policy shadow_policy; /* UNSET = none */
 
     /* Prefill, decode and encode workers */
     bool pd_disaggregation, epd_disaggregation;

@@ -16,6 +16,7 @@
 #include "base/metric.h"
 #include "http/client.h"
 #include "http/exchange.h"
+#include "routing/dp_rank.h"
 #include "routing/policy_set.h"
 #include "upstream/upstream.h"
 #include "worker/registry.h"
@@ -25,10 +26,11 @@
 struct dispatch;
 
 struct dispatcher_conf {
-    uint32_t connect_ms; /* 10000 */
-    uint32_t head_ms;    /* --request-timeout-secs: until the first byte of the reply */
-    uint32_t idle_ms;    /* between parts of a reply's body; a stream has no total limit */
-    bool pairs;          /* --pd-disaggregation */
+    uint32_t connect_ms;       /* 10000 */
+    uint32_t head_ms;          /* --request-timeout-secs: until the first byte of the reply */
+    uint32_t idle_ms;          /* between parts of a reply's body; a stream has no total limit */
+    bool pairs;                /* --pd-disaggregation */
+    struct dp_ranks *dp_ranks; /* borrowed; of pairs; NULL = no --dp-minimum-tokens-scheduler */
 };
 
 struct dispatcher; /* per loop */

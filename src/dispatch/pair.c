@@ -50,6 +50,7 @@ void pair_release(struct leg *leg)
     worker_load_end(leg->worker);
     worker_unref(leg->worker);
     leg->worker = NULL;
+    shadow_end(STEAL(leg->shadow));
 }
 
 void pair_drop_gathered(struct pair *p)
@@ -102,24 +103,39 @@ static bool gather(struct pair *p, struct str part, size_t max)
 
 /* ---- an attempt ---- */
 
-static void begin_leg(struct pair *p, struct leg *leg, enum policy_leg role, const struct worker *w)
+static void begin_leg(struct pair *p, struct leg *leg, enum policy_leg role, const struct dispatch_pick *pick)
 {
-    *leg = (struct leg){ .pair = p, .role = role, .worker = w, .picked_us = loop_now_us(pair_loop(p)) };
+    *leg = (struct leg){
+        .pair = p, .role = role, .worker = pick->worker, .shadow = pick->shadow, .picked_us = loop_now_us(pair_loop(p))
+    };
+}
+
+/* The rank that the worker is, or else the one of its engine that has the fewest tokens (--dp-minimum-tokens-scheduler); -1: the engine chooses. */
+static int64_t rank_of(const struct pair *p, const struct worker *w)
+{
+    const struct dispatch_request *r = &p->request;
+    struct dp_ranks *ranks = p->dispatcher->conf.dp_ranks;
+    bool is_rank = w->spec.dp_base_url.n > 0;
+    int64_t rank = -1;
+
+    if (ranks)
+        rank = dp_ranks_choose(ranks, pair_loop(p), is_rank ? w->spec.dp_base_url : w->spec.url,
+                               dp_rank_cost(r->routing_text ? r->routing_text(r) : STR_NONE));
+    return rank < 0 && is_rank ? w->spec.dp_rank : rank;
 }
 
 void pair_take(struct pair *p, const struct pair_picked *picked)
 {
     struct exchange *ex = p->request.ex;
 
-    ex->facts.pair = arena_printf(&ex->arena, "prefill=%s, decode=%s", picked->prefill->id, picked->decode->id);
+    ex->facts.pair = arena_printf(&ex->arena, "prefill=%s, decode=%s", picked->prefill.worker->id, picked->decode.worker->id);
     p->model = picked->model;
-    p->runtime = worker_runtime_text(picked->prefill->spec.runtime);
-    begin_leg(p, &p->prefill, POLICY_PREFILL, picked->prefill);
-    begin_leg(p, &p->decode, POLICY_DECODE, picked->decode);
-    p->handover =
-        p->request.prepare ? pair_handover(picked->prefill) : HANDOVER_AT_ONCE; /* without a body there is nothing to hand over */
-    p->ranks = (struct pair_ranks){ picked->prefill->spec.dp_base_url.n ? picked->prefill->spec.dp_rank : -1,
-                                    picked->decode->spec.dp_base_url.n ? picked->decode->spec.dp_rank : -1 };
+    p->runtime = worker_runtime_text(picked->prefill.worker->spec.runtime);
+    begin_leg(p, &p->prefill, POLICY_PREFILL, &picked->prefill);
+    begin_leg(p, &p->decode, POLICY_DECODE, &picked->decode);
+    p->handover = p->request.prepare ? pair_handover(picked->prefill.worker)
+                                     : HANDOVER_AT_ONCE; /* without a body there is nothing to hand over */
+    p->ranks = (struct pair_ranks){ rank_of(p, picked->prefill.worker), rank_of(p, picked->decode.worker) };
 }
 
 /* Picks both workers. 0, or ERR_NOT_FOUND with *FAILURE. */

@@ -27,10 +27,11 @@ struct pair_tried {
     unsigned n;
 };
 struct pair_picked {
-    const struct worker *prefill, *decode;
+    struct dispatch_pick prefill, decode;
     struct str model; /* canonical; in: {NULL, 0} the first time */
     bool repeated;    /* one of them failed this request before: no other one stands */
 };
+void pair_put_back(struct dispatch_pick *pick); /* a pick that is not used after all; empty afterwards */
 bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
                const struct pair_tried *decode, struct pair_picked *ret, struct dispatch_failure *failure);
 

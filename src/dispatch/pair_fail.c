@@ -208,13 +208,6 @@ static void spare(struct pair_tried *t, const struct worker *w)
         t->of[t->n++] = worker_ref(w);
 }
 
-/* A pick that is not used after all. */
-static void put_back(const struct worker *w)
-{
-    worker_load_end(w);
-    worker_unref(w);
-}
-
 /* True: another attempt is coming, FAILURE is the answer should nobody be there for it. The leg that failed is not picked again while another candidate stands; the
  * other one may be. A connection that failed is no reason to wait when somebody else can be asked. */
 static bool try_again(struct pair *p, struct leg *blamed, const struct dispatch_failure *failure)
@@ -238,8 +231,8 @@ static bool try_again(struct pair *p, struct leg *blamed, const struct dispatch_
     pair_count_retry(p->dispatcher, p->request.endpoint);
     pair_enter(p, PAIR_WAITING);
     if (!at_once) {
-        put_back(picked.prefill);
-        put_back(picked.decode);
+        pair_put_back(&picked.prefill);
+        pair_put_back(&picked.decode);
         timer_start(pair_loop(p), &p->timer, pause_ms, again);
         return true;
     }

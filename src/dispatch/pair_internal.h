@@ -11,6 +11,7 @@ struct leg {
     struct pair *pair;
     enum policy_leg role;
     const struct worker *worker; /* reference; counted as load as long as it is here */
+    const struct worker *shadow; /* of its pick, as long */
     struct http_call call;
     uint64_t picked_us; /* loop clock */
     unsigned status;    /* of its head; 0 = none yet */

@@ -107,11 +107,18 @@ static unsigned common_ways(struct dispatcher *d, const struct dispatch_request 
     return 0;
 }
 
+void pair_put_back(struct dispatch_pick *pick)
+{
+    worker_load_end(pick->worker);
+    worker_unref(pick->worker);
+    shadow_end(pick->shadow);
+    *pick = (struct dispatch_pick){ 0 };
+}
+
 bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
                const struct pair_tried *decode, struct pair_picked *ret, struct dispatch_failure *failure)
 {
     suits_fn *suits_prefill = NULL, *suits_decode = NULL;
-    struct dispatch_pick first, second;
     struct ways ways;
     unsigned common = common_ways(d, r, &ways, failure);
 
@@ -119,19 +126,16 @@ bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const str
         return false;
     if (ways.prefill != common) /* of the two ways one is common */
         suits_prefill = suits_way(common & (1u << HANDOVER_AT_ONCE) ? HANDOVER_AT_ONCE : HANDOVER_IN_SEQUENCE);
-    first = pick_leg(d, r, POLICY_PREFILL, suits_prefill, prefill, ret, failure);
-    if (!first.worker)
+    ret->prefill = pick_leg(d, r, POLICY_PREFILL, suits_prefill, prefill, ret, failure);
+    if (!ret->prefill.worker)
         return false;
-    if (ways.decode & ~(1u << pair_handover(first.worker)))
-        suits_decode = suits_way(pair_handover(first.worker));
-    second = pick_leg(d, r, POLICY_DECODE, suits_decode, decode, ret, failure);
-    if (!second.worker) {
-        worker_load_end(first.worker);
-        worker_unref(first.worker);
+    if (ways.decode & ~(1u << pair_handover(ret->prefill.worker)))
+        suits_decode = suits_way(pair_handover(ret->prefill.worker));
+    ret->decode = pick_leg(d, r, POLICY_DECODE, suits_decode, decode, ret, failure);
+    if (!ret->decode.worker) {
+        pair_put_back(&ret->prefill);
         return false;
     }
-    r->ex->facts.policy = str_of(second.policy);
-    ret->prefill = first.worker;
-    ret->decode = second.worker;
+    r->ex->facts.policy = str_of(ret->decode.policy);
     return true;
 }
