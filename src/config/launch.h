@@ -83,6 +83,12 @@ struct launch_config {
     enum launch_policy policy;        /* never UNSET */
     enum launch_policy shadow_policy; /* UNSET = none */
 
+    /* Prefill, decode and encode workers */
+    bool pd_disaggregation, epd_disaggregation;
+    struct option_endpoints prefill, encode; /* port: never 0 */
+    struct option_list decode;
+    enum launch_policy prefill_policy, decode_policy, encode_policy;
+
     /* Requests */
     uint32_t request_timeout_s;
     uint64_t shutdown_grace_period_s;
@@ -147,11 +153,6 @@ struct launch_config {
     uint32_t least_load_mean_prefill_tokens;
     bool dp_aware, dp_minimum_tokens_scheduler, routing_key_override, engine_metrics;
     uint64_t load_monitor_interval_s, bucket_adjust_interval_s;
-
-    bool pd_disaggregation, epd_disaggregation;
-    struct option_endpoints prefill, encode;
-    struct option_list decode;
-    enum launch_policy prefill_policy, decode_policy, encode_policy;
 
     bool service_discovery;
     struct option_list selector, encode_selector, prefill_selector, decode_selector, router_selector;

@@ -60,6 +60,8 @@ static void check_mode(struct check *k)
     check_bootstrap_ports(k, &k->c->encode);
     if (is_provider(k->c->backend) && (k->c->pd_disaggregation || k->c->epd_disaggregation))
         incompatible(k, "--pd-disaggregation and --epd-disaggregation need engines, not --backend openai, anthropic or gemini");
+    else if (k->c->epd_disaggregation && !k->c->enable_igw) /* spec data-plane 2.1; there are no gRPC workers yet */
+        option_report_add(k->report, OPTION_INVALID, "EPD mode requires gRPC connection_mode and TokenSpeed");
 }
 
 /* ---- server settings ---- */

@@ -97,30 +97,35 @@ struct choice {
     size_t n;
 };
 
-/* Copies those of ROWS into the scratch that were not tried and, where an engine is wanted, are no providers. */
-static struct choice untried(struct dispatcher *d, const struct worker **rows, size_t n, bool engines_only,
+static bool is_wanted(const struct worker *w, const struct dispatch_request *r)
+{
+    return !(r->engines_only && w->spec.runtime == RUNTIME_EXTERNAL) && (!r->suits || r->suits(w));
+}
+
+/* Copies those of ROWS into the scratch that were not tried and are wanted. */
+static struct choice untried(struct dispatcher *d, const struct worker **rows, size_t n, const struct dispatch_request *r,
                              const struct worker *const *tried, unsigned tried_n)
 {
     struct choice c = { d->untried.rows, 0 };
 
     for (size_t i = 0; i < n; i++)
-        if (!was_tried(rows[i], tried, tried_n) && !(engines_only && rows[i]->spec.runtime == RUNTIME_EXTERNAL))
+        if (!was_tried(rows[i], tried, tried_n) && is_wanted(rows[i], r))
             c.rows[c.n++] = rows[i];
     return c;
 }
 
 /* False: memory is out. */
-static bool narrow(struct dispatcher *d, const struct candidates *all, bool engines_only, const struct worker *const *tried,
-                   unsigned tried_n, struct choice *ret)
+static bool narrow(struct dispatcher *d, const struct candidates *all, const struct dispatch_request *r,
+                   const struct worker *const *tried, unsigned tried_n, struct choice *ret)
 {
     *ret = (struct choice){ all->rows, all->n };
-    if (tried_n == 0 && !engines_only && all->n)
+    if (tried_n == 0 && !r->engines_only && !r->suits && all->n)
         return true;
     if (!reserve(&d->untried, all->n + all->reserve_n))
         return false;
-    *ret = untried(d, all->rows, all->n, engines_only, tried, tried_n);
+    *ret = untried(d, all->rows, all->n, r, tried, tried_n);
     if (ret->n == 0)
-        *ret = untried(d, all->rows + all->n, all->reserve_n, engines_only, tried, tried_n);
+        *ret = untried(d, all->rows + all->n, all->reserve_n, r, tried, tried_n);
     return true;
 }
 
@@ -210,7 +215,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
         return pick;
     }
     all = candidates_of(d, table, entry, leg);
-    if (!all || !narrow(d, all, r->engines_only, tried, tried_n, &c)) {
+    if (!all || !narrow(d, all, r, tried, tried_n, &c)) {
         dispatch_out_of_memory(failure);
         return pick;
     }
@@ -258,9 +263,9 @@ enum dispatch_outlook dispatch_outlook(struct dispatcher *d, const struct dispat
     const struct candidates *all = entry && entry->n ? candidates_of(d, table, entry, leg) : NULL;
     struct choice c;
 
-    if (!all || !narrow(d, all, r->engines_only, tried, tried_n, &c))
+    if (!all || !narrow(d, all, r, tried, tried_n, &c))
         return OUTLOOK_NOBODY;
     if (c.n)
         return OUTLOOK_UNTRIED;
-    return narrow(d, all, r->engines_only, NULL, 0, &c) && c.n ? OUTLOOK_TRIED_ONLY : OUTLOOK_NOBODY;
+    return narrow(d, all, r, NULL, 0, &c) && c.n ? OUTLOOK_TRIED_ONLY : OUTLOOK_NOBODY;
 }

@@ -6,6 +6,13 @@ static const struct policy_ops *policy_named(enum launch_policy p)
     return p == LAUNCH_POLICY_UNSET ? NULL : policy_find(str_of(launch_policy_name(p)));
 }
 
+/* Of one side of a prefill/decode pair: an instance of its own, also where it is of the common kind. Two sides that take turns at one counter would each see every other
+ * number, and some workers never. NULL: there are no pairs. */
+static const struct policy_ops *role_policy(const struct launch_config *c, enum launch_policy p)
+{
+    return c->pd_disaggregation ? policy_named(p == LAUNCH_POLICY_UNSET ? c->policy : p) : NULL;
+}
+
 /* Zeroed first, padding included: two of them are compared as bytes. */
 static void params_of(const struct launch_config *c, struct policy_conf *ret)
 {
@@ -35,8 +42,8 @@ int gateway_make_policies(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
     struct policy_set_conf conf = { .policy = policy_named(c->policy),
-                                    .prefill = policy_named(c->prefill_policy),
-                                    .decode = policy_named(c->decode_policy),
+                                    .prefill = role_policy(c, c->prefill_policy),
+                                    .decode = role_policy(c, c->decode_policy),
                                     .shadow = policy_named(c->shadow_policy) };
     int r;
 

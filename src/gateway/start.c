@@ -239,7 +239,8 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
                                                    .initial_ms = c->retry_initial_backoff_ms,
                                                    .max_ms = c->retry_max_backoff_ms,
                                                    .multiplier = c->retry_backoff_multiplier,
-                                                   .jitter = c->retry_jitter_factor } };
+                                                   .jitter = c->retry_jitter_factor },
+                                        .pairs = c->pd_disaggregation };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,
@@ -314,16 +315,33 @@ static int start_threads(struct gateway *g, struct err *err)
     return 0;
 }
 
-static int add_startup_workers(struct gateway *g, struct err *err)
+static int add_urls(struct gateway *g, const struct option_list *urls, enum worker_type type, struct err *err)
 {
-    gateway_state_restore(g->state, g->registry);
-    for (size_t i = 0; i < g->config->worker_urls.n; i++) {
-        int r = registry_add_startup(g->registry, g->config->worker_urls.items[i], STR_NONE, err);
+    for (size_t i = 0; i < urls->n; i++) {
+        int r = registry_add_startup(g->registry,
+                                     &(struct registry_startup){ .url = urls->items[i], .type = type, .bootstrap_port = -1 }, err);
 
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+static int add_startup_workers(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    int r = 0;
+
+    gateway_state_restore(g->state, g->registry);
+    if (!c->pd_disaggregation)
+        return add_urls(g, &c->worker_urls, WORKER_REGULAR, err);
+    for (size_t i = 0; i < c->prefill.n && r == 0; i++)
+        r = registry_add_startup(g->registry,
+                                 &(struct registry_startup){ .url = c->prefill.items[i].url,
+                                                             .type = WORKER_PREFILL,
+                                                             .bootstrap_port = c->prefill.items[i].port },
+                                 err);
+    return r < 0 ? r : add_urls(g, &c->decode, WORKER_DECODE, err);
 }
 
 /* ---- the whole ---- */
@@ -467,7 +485,7 @@ int gateway_run(const struct launch_config *config, const struct gateway_source 
     }
     log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_BOOL("tls", g.tls_server != NULL),
              LF_UINT("loops", g.threads_n), LF_CSTR("policy", launch_policy_name(config->policy)),
-             LF_UINT("workers", config->worker_urls.n));
+             LF_UINT("workers", config->worker_urls.n + config->prefill.n + config->decode.n));
     /* This thread alone, since the others have begun: where cores are scarce, registrations and health checks stand back behind requests. */
     (void)setpriority(PRIO_PROCESS, 0, CONTROL_NICE);
     loop_run(g.control);

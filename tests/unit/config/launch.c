@@ -106,17 +106,21 @@ static void every_bad_worker_url_is_named(void **state)
     assert_int_equal(p.report.n, 4);
 }
 
-static void case_4_prefill_and_encode_are_recognised_and_refused(void **state)
+static void case_4_prefill_and_encode_are_noted_where_their_mode_is_off(void **state)
 {
-    _cleanup_(parsed_fini) struct parsed p;
+    _cleanup_(parsed_fini) struct parsed p, q;
     struct launch_config c;
 
     LAUNCH(&p, &c, "--prefill", "http://p:1", "9001", "--prefill", "http://q:1", "none", "--encode=http://e:1", "--decode",
            "http://d:1");
-    assert_refused(&p, 2, "--prefill is not available in this version");
-    assert_true(has_problem(&p, "--encode is not available in this version"));
-    assert_true(has_problem(&p, "--decode is not available in this version"));
-    assert_int_equal(p.report.n, 3);
+    assert_accepted(&p);
+    assert_true(has_problem(&p, "--prefill and --decode are ignored without --pd-disaggregation"));
+    assert_true(has_problem(&p, "--encode is ignored without --epd-disaggregation"));
+    assert_int_equal(c.prefill.n, 2);
+    LAUNCH(&q, &c, "--pd-disaggregation", "--worker-urls", "http://w:1", "--prefill", "http://p:1", "--decode", "http://d:1");
+    assert_accepted(&q);
+    assert_true(has_problem(&q, "--worker-urls is ignored with --pd-disaggregation: write --prefill and --decode"));
+    assert_false(has_problem(&q, "--prefill and --decode are ignored"));
 }
 
 static void case_5_power_of_two_needs_two_workers(void **state)
@@ -398,7 +402,7 @@ int main(void)
         cmocka_unit_test(case_2_ports_and_unknown_flags),
         cmocka_unit_test(case_3_worker_urls),
         cmocka_unit_test(every_bad_worker_url_is_named),
-        cmocka_unit_test(case_4_prefill_and_encode_are_recognised_and_refused),
+        cmocka_unit_test(case_4_prefill_and_encode_are_noted_where_their_mode_is_off),
         cmocka_unit_test(case_5_power_of_two_needs_two_workers),
         cmocka_unit_test(case_6_model_aliases),
         cmocka_unit_test(case_7_to_12_options_of_missing_features_stop_the_start),

@@ -88,6 +88,7 @@ static void case_4_prefill_and_decode_workers(void **state)
         { { "--prefill=p:1" }, 1, "URL must start with a lowercase" },
         { { "--decode", "p:1" }, 1, "URL must start with a lowercase" },
         { { "--pd-disaggregation", "--backend", "openai" }, 1, "need engines" },
+        { { "--epd-disaggregation" }, 1, "EPD mode requires gRPC connection_mode and TokenSpeed" },
     };
     _cleanup_(parsed_fini) struct parsed p;
     struct launch_config c;
