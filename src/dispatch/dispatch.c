@@ -30,6 +30,7 @@ struct dispatch {
     struct http_call call;
     enum dispatch_step step;
     const struct worker *worker;                       /* reference; invariant 1 */
+    struct key_hold key;                               /* counted beside the worker's load */
     const struct worker *tried[DISPATCH_ATTEMPTS_MAX]; /* references, to compare with */
     unsigned tried_n;
     struct str model; /* canonical, arena */
@@ -84,6 +85,7 @@ static void release_worker(struct dispatch *d)
 {
     worker_count_busy(d->worker, loop_now_us(d->dispatcher->loop) - d->picked_us);
     worker_load_end(d->worker);
+    key_loads_end(&d->key, d->worker);
     d->worker = NULL;
 }
 
@@ -185,6 +187,7 @@ static int pick(struct dispatch *d, struct dispatch_failure *failure)
     if (!p.worker)
         return ERR_NOT_FOUND;
     d->worker = p.worker;
+    d->key = p.key;
     d->picked_us = loop_now_us(d->dispatcher->loop);
     d->tried[d->tried_n++] = p.worker;
     d->request.ex->facts.policy = str_of(p.policy);

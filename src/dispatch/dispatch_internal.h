@@ -46,6 +46,8 @@ void dispatch_count_finished(struct dispatcher *d, struct str model, const char 
                              uint64_t ttft_us);
 void dispatch_count_failed(struct dispatcher *d, struct str model, const char *endpoint, unsigned status);
 void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy);
+void dispatch_count_branch(struct dispatcher *d, const struct policy_ops *policy,
+                           const char *branch); /* of the policies that SMG has a family for */
 void dispatch_count_attempt(struct dispatcher *d, unsigned status, struct str error_code);
 void dispatch_count_worker_error(struct dispatcher *d, unsigned status);
 void dispatch_count_retry(struct dispatcher *d, const char *endpoint);
@@ -56,6 +58,7 @@ struct dispatch_pick {
     const struct worker *worker; /* reference, already counted (worker_load_begin); NULL: *failure says why */
     const char *policy;          /* its name, static; NULL when no policy was asked */
     struct policy_choice choice;
+    struct key_hold key; /* of the worker's routing keys: to be ended with its load */
 };
 
 /* pick.c: an available worker of the request's model that was not tried, for LEG, chosen by the model's policy. *RET_MODEL: the canonical id, arena of the exchange. */

@@ -145,8 +145,12 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     }
     hint.model = entry->id.n ? entry->id : model;
     policy = policy_set_find(d->policies, d->loop, hint.model, leg);
+    policy = policy_set_override(d->policies, policy, http_value(&r->ex->req.fields, HF_X_SMG_ROUTING_KEY));
     fill_hint(d, r, policy, &hint);
+    if (policy->ops->wants_ring)
+        hint.ring = rings_find(policy_set_rings(d->policies), d->loop, table, entry);
     at = policy_pick(policy, c->rows, c->n, &hint, &pick.choice);
+    dispatch_count_branch(d, policy->ops, pick.choice.branch);
     if (at < 0) {
         none_available(failure);
         return pick;
@@ -154,6 +158,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     if (!ret_model->p)
         *ret_model = arena_str(&r->ex->arena, hint.model);
     worker_load_begin(c->rows[at]);
+    pick.key = key_loads_begin(policy_set_key_loads(d->policies), c->rows[at], hint.routing_key);
     pick.worker = worker_ref(c->rows[at]);
     pick.policy = policy->ops->name;
     return pick;

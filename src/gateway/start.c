@@ -127,6 +127,33 @@ static int split_aliases(const struct launch_config *c, struct arena *arena, str
     return 0;
 }
 
+static void on_loads(void *arg)
+{
+    struct gateway *g = arg;
+
+    if (g->dp_ranks)
+        dp_ranks_follow(g->dp_ranks, g->load_monitor);
+}
+
+void gateway_loads_wanted(struct gateway *g)
+{
+    const struct launch_config *c = g->config;
+
+    load_monitor_want(g->load_monitor, policy_set_wants_loads(g->policies) || c->engine_metrics || c->dp_minimum_tokens_scheduler);
+}
+
+static int make_load_monitor(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+
+    g->load_monitor = load_monitor_new(g->control, g->client, g->registry, c->load_monitor_interval_s);
+    if (!g->load_monitor || (c->dp_minimum_tokens_scheduler && dp_ranks_new(&g->dp_ranks) < 0))
+        return err_set(err, ERR_NOMEM, "out of memory");
+    load_monitor_on_told(g->load_monitor, on_loads, g);
+    gateway_loads_wanted(g);
+    return 0;
+}
+
 static int make_registry(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -156,18 +183,35 @@ static int make_registry(struct gateway *g, struct err *err)
     if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     registry_subscribe(g->registry, gateway_on_registry, g);
-    if (c->engine_metrics) {
-        g->load_monitor = load_monitor_new(g->control, g->client, g->registry, c->load_monitor_interval_s);
-        if (!g->load_monitor)
-            return err_set(err, ERR_NOMEM, "out of memory");
-    }
-    return 0;
+    if (policy_set_make_rings(g->policies, g->registry) < 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    return make_load_monitor(g, err);
 }
 
 static int make_policies(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
-    struct policy_set_conf conf = { .policy = policy_find(str_of(launch_policy_name(c->policy))), .params = POLICY_CONF_DEFAULTS };
+    static const enum policy_assignment ASSIGNMENTS[] = { [LAUNCH_ASSIGN_RANDOM] = POLICY_ASSIGN_RANDOM,
+                                                          [LAUNCH_ASSIGN_MIN_LOAD] = POLICY_ASSIGN_MIN_LOAD,
+                                                          [LAUNCH_ASSIGN_MIN_GROUP] = POLICY_ASSIGN_MIN_GROUP };
+    struct policy_set_conf conf = { .policy = policy_find(str_of(launch_policy_name(c->policy))),
+                                    .routing_key_override = c->routing_key_override,
+                                    .params = { .cache_threshold = c->cache_threshold,
+                                                .balance_abs_threshold = c->balance_abs_threshold,
+                                                .balance_rel_threshold = c->balance_rel_threshold,
+                                                .balance_token_usage_threshold = c->balance_token_usage_threshold,
+                                                .overload_token_usage_threshold = c->overload_token_usage_threshold,
+                                                .eviction_interval_s = c->eviction_interval_s,
+                                                .max_tree_size = c->max_tree_size,
+                                                .block_size = c->block_size,
+                                                .kv_pressure_weight = c->least_load_kv_pressure_weight,
+                                                .default_throughput = c->least_load_default_throughput,
+                                                .mean_prefill_tokens = c->least_load_mean_prefill_tokens,
+                                                .prefix_token_count = c->prefix_token_count,
+                                                .load_factor = c->prefix_hash_load_factor,
+                                                .max_idle_s = c->max_idle_s,
+                                                .assignment = ASSIGNMENTS[c->assignment_mode],
+                                                .bucket_adjust_interval_s = c->bucket_adjust_interval_s } };
 
     if (!conf.policy)
         return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
@@ -378,6 +422,7 @@ static void take_apart(struct gateway *g)
     free(g->threads);
     gateway_state_free(g->state);
     load_monitor_free(g->load_monitor);
+    dp_ranks_free(g->dp_ranks);
     registry_free(g->registry);
     policy_set_free(g->policies);
     router_free(g->router);
