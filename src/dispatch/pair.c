@@ -49,6 +49,7 @@ void pair_release(struct leg *leg)
     worker_count_busy(leg->worker, loop_now_us(pair_loop(leg->pair)) - leg->picked_us);
     dispatch_report(leg->pair->dispatcher, leg->worker, leg->outcome, leg->probe);
     worker_load_end(leg->worker);
+    key_loads_end(&leg->key, leg->worker);
     worker_unref(leg->worker);
     leg->worker = NULL;
     shadow_end(STEAL(leg->shadow));
@@ -112,6 +113,7 @@ static void begin_leg(struct pair *p, struct leg *leg, enum policy_leg role, con
         .worker = pick->worker,
         .shadow = pick->shadow,
         .probe = pick->probe,
+        .key = pick->key,
         .outcome = BREAKER_NOTHING,
         .picked_us = loop_now_us(pair_loop(p)),
     };
@@ -126,8 +128,7 @@ static int64_t rank_of(const struct pair *p, const struct worker *w)
     int64_t rank = -1;
 
     if (ranks)
-        rank = dp_ranks_choose(ranks, pair_loop(p), is_rank ? w->spec.dp_base_url : w->spec.url,
-                               dp_rank_cost(r->routing_text ? r->routing_text(r) : STR_NONE));
+        rank = dp_ranks_choose(ranks, pair_loop(p), w, dp_rank_cost(r->routing_text ? r->routing_text(r) : STR_NONE));
     return rank < 0 && is_rank ? w->spec.dp_rank : rank;
 }
 

@@ -12,6 +12,7 @@ struct leg {
     enum policy_leg role;
     const struct worker *worker; /* reference; counted as load as long as it is here */
     const struct worker *shadow; /* of its pick, as long */
+    struct key_hold key;         /* counted beside the load */
     struct http_call call;
     uint64_t picked_us;           /* loop clock */
     unsigned status;              /* of its head; 0 = none yet */
