@@ -34,6 +34,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "loop/loop_internal.h"
+#include "loop/priority.h"
 
 #define TARGET       "smg::loop"
 #define DEFER_ROUNDS 4
@@ -350,6 +351,7 @@ static void thread_main(void *arg)
     struct loop *l = arg;
 
     pthread_setname_np(pthread_self(), l->name); /* for top and gdb; a name past 15 bytes is refused, which does no harm */
+    priority_answers();
     loop_run(l);
     log_flush();
 }
