@@ -13,9 +13,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "gateway/gateway_internal.h"
+#include "loop/priority.h"
 
 #define TARGET        "smg::gateway"
-#define CONTROL_NICE  5   /* a third of a loop thread's share of a contended core: enough for thousands of probes */
 #define RECLAIM_MS    100 /* retired snapshots are looked at this often; they are small */
 #define LOG_FLUSH_MS  50
 #define CONNECT_MS    10000
@@ -513,7 +513,7 @@ int gateway_run(const struct launch_config *config, const struct gateway_source 
              LF_UINT("loops", g.threads_n), LF_CSTR("policy", launch_policy_name(config->policy)),
              LF_UINT("workers", config->worker_urls.n + config->prefill.n + config->decode.n));
     /* This thread alone, since the others have begun: where cores are scarce, registrations and health checks stand back behind requests. */
-    (void)setpriority(PRIO_PROCESS, 0, CONTROL_NICE);
+    priority_stands_back();
     loop_run(g.control);
     for (unsigned i = 0; i < g.threads_n; i++)
         loop_join(g.threads[i].loop);

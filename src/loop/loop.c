@@ -13,8 +13,11 @@
  * Deferred work may defer more: DEFER_ROUNDS rounds run in one place; what is left makes the next poll return at once, so that I/O gets its
  * share. At the end of the turn the loop's snapshot pin goes (snapshot.h) and the watchdog counts.
  *
- * The mailbox is a stack that any thread pushes on by compare-and-swap; whoever finds it empty rings (uv_async_send), the others know that the bell
+ * The mailbox is a stack that any thread pushes on by compare-and-swap; whoever finds it empty rings the bell, the others know that it
  * rang. The receiver takes the whole stack by one exchange and turns it round, which restores each sender's order.
+ * The bell is an eventfd of ours. libuv's own (uv_async_send) is a handshake in 1.44: the receiver spins until the sender has returned from its write. Where both
+ * share a core, the write wakes the receiver, which takes the core from the sender and spins on it for as long as the scheduler lets it: up to milliseconds for
+ * every message of the control thread (bench/README.md, "A storm of registrations").
  *
  *   state      to         by
  *   new        running    loop_run
@@ -22,12 +25,16 @@
  *   stopping   new        loop_run returns: no handle is open, no message and no deferred work is left
  */
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "loop/loop_internal.h"
+#include "loop/priority.h"
 
 #define TARGET       "smg::loop"
 #define DEFER_ROUNDS 4
@@ -35,7 +42,7 @@
 
 static _Thread_local struct loop *current;
 
-static void on_wake(uv_async_t *handle);
+static void on_wake(uv_poll_t *handle, int status, int events);
 static void before_poll(uv_prepare_t *handle);
 static void after_poll(uv_check_t *handle);
 
@@ -112,6 +119,26 @@ void loop_turn_stats(const struct loop *l, struct loop_turn_stats *ret)
     };
 }
 
+/* ---- the bell ---- */
+
+/* Any thread. The write cannot fail: nobody but the loop's end closes the descriptor, and a counter that is full is a bell that rings. */
+static void ring(struct loop *l)
+{
+    uint64_t one = 1;
+    ssize_t n = write(l->bell, &one, sizeof one);
+
+    (void)n;
+}
+
+/* It is level-triggered: silent again before the mailbox is taken, so that who pushes after that rings anew. */
+static void silence(struct loop *l)
+{
+    uint64_t rung;
+    ssize_t n = read(l->bell, &rung, sizeof rung);
+
+    (void)n; /* nothing to read: the work is looked for all the same */
+}
+
 /* ---- deferred work ---- */
 
 void loop_defer(struct loop *l, struct deferred *d)
@@ -166,7 +193,7 @@ static void before_poll(uv_prepare_t *handle)
 
     run_deferred(l);
     if (!list_empty(&l->deferred))
-        (void)uv_async_send(&l->wake); /* never fails on an open handle; the poll returns at once */
+        ring(l); /* the poll returns at once */
     end_turn(l);
 }
 
@@ -181,7 +208,7 @@ void loop_post(struct loop *l, struct message *m)
         atomic_store_explicit(&m->next, newest, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&l->mailbox, &newest, m, memory_order_release, memory_order_relaxed));
     if (!newest)
-        (void)uv_async_send(&l->wake); /* as above */
+        ring(l);
 }
 
 static void run_mailbox(struct loop *l)
@@ -199,11 +226,14 @@ static void run_mailbox(struct loop *l)
     }
 }
 
-static void on_wake(uv_async_t *handle)
+static void on_wake(uv_poll_t *handle, int status, int events)
 {
     struct loop *l = handle->data;
 
+    (void)status; /* an eventfd has no errors, and is watched for reading only */
+    (void)events;
     loop_enter(l);
+    silence(l);
     run_mailbox(l);
     if (atomic_load_explicit(&l->stopping, memory_order_acquire))
         uv_unref((uv_handle_t *)&l->wake);
@@ -217,11 +247,13 @@ static int open_handles(struct loop *l, struct err *err)
 
     if (r < 0)
         return err_set(err, err_from_errno(r), "event loop \"%s\": %s", l->name, uv_strerror(r));
-    r = uv_async_init(&l->uv, &l->wake, on_wake);
+    l->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    r = l->bell < 0 ? -errno : uv_poll_init(&l->uv, &l->wake, l->bell);
     if (r < 0) {
         (void)uv_loop_close(&l->uv); /* has no handles: cannot be busy */
         return err_set(err, err_from_errno(r), "event loop \"%s\": %s", l->name, uv_strerror(r));
     }
+    (void)uv_poll_start(&l->wake, UV_READABLE, on_wake); /* cannot fail on a new handle */
     /* None of these can fail: they only set fields. */
     (void)uv_prepare_init(&l->uv, &l->before_poll);
     (void)uv_prepare_start(&l->before_poll, before_poll);
@@ -242,6 +274,8 @@ static void free_parts(struct loop *l)
     arena_cache_fini(&l->arena_cache);
     loop_spares_fini(&l->streams);
     loop_spares_fini(&l->tls);
+    if (l->bell >= 0)
+        (void)close(l->bell);
     free(l->read_buffer);
     if (l->epoch)
         snapshot_slot_give(l->epoch);
@@ -277,6 +311,7 @@ int loop_new(const char *name, unsigned index, struct loop **ret, struct err *er
     signal(SIGPIPE, SIG_IGN);
     l->name = name;
     l->index = index;
+    l->bell = -1;
     r = fill_loop(l, err);
     if (r < 0) {
         free_parts(l);
@@ -316,6 +351,7 @@ static void thread_main(void *arg)
     struct loop *l = arg;
 
     pthread_setname_np(pthread_self(), l->name); /* for top and gdb; a name past 15 bytes is refused, which does no harm */
+    priority_answers();
     loop_run(l);
     log_flush();
 }
@@ -343,7 +379,7 @@ void loop_join(struct loop *l)
 void loop_stop(struct loop *l)
 {
     atomic_store_explicit(&l->stopping, true, memory_order_release); /* pairs with on_wake */
-    (void)uv_async_send(&l->wake);                                   /* never fails on an open handle */
+    ring(l);
 }
 
 void loop_free(struct loop *l)

@@ -80,7 +80,8 @@ struct loop {
     /* internal to loop/ */
     uv_prepare_t before_poll;
     uv_check_t after_poll;
-    uv_async_t wake;
+    uv_poll_t wake;
+    int bell; /* owned: an eventfd that any thread writes to; -1 = none */
     uv_timer_t tick;
     struct message *_Atomic mailbox; /* newest first; the receiver reverses */
     struct loop_wheel *wheel;        /* owned */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "loop/pool.h"
+#include "loop/priority.h"
 
 struct pool {
     uv_mutex_t lock; /* guards queue, queued_n, ending */
@@ -49,6 +50,7 @@ static void thread_main(void *arg)
     struct pool_job *job;
 
     pthread_setname_np(pthread_self(), "pool"); /* for people who look with top: no matter when it fails */
+    priority_stands_back();
     while ((job = take(p)) != NULL) {
         job->work(job);
         log_flush();
