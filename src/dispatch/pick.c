@@ -59,7 +59,8 @@ static void fill(const struct dispatcher *d, struct candidates *c, const struct 
 
         if (worker_resilience_has_retry(&w->spec.resilience)) /* the last one speaks for the model */
             c->retry = retry_conf_over(&w->spec.resilience, &d->conf.retry);
-        if (is_of_leg(w, leg) && worker_is_available(w, now, &c->recheck_us) && c->n < at) /* it may have left the reserve just now */
+        if (is_of_leg(w, leg) && worker_is_available(w, now, &c->recheck_us) &&
+            c->n < at) /* it may have left the reserve just now */
             c->rows[c->n++] = w;
     }
     c->reserve_n = m->n - at;
