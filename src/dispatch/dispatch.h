@@ -1,14 +1,15 @@
-/* dispatch/dispatch.h -- carrying a request out: pick a worker, send, try another when it cannot be reached, deliver the reply to a sink
+/* dispatch/dispatch.h -- carrying a request out: pick a worker, send, try again when that failed, deliver the reply to a sink
  *
  *   inference/ --dispatch_start--> pick (routing/) --> attempt (http/client) --head, parts, batch--> struct reply_sink --> the client
  *                                      ^                    |
- *                                      +---- try another ---+ (refused, reset, unresolved: before any byte of a reply)
+ *                                      +----- try again ----+ (retry.h says when and after which pause; before any byte of a reply went to the sink)
  *
  * In:       a request with its model, path and a prepare() that gives the bytes for a dialect.   Out: calls of the sink; facts on the exchange; metrics.
  * Owner:    a dispatch lives in its exchange's arena. It ends with exactly one of on_end, on_error, or dispatch_abort (silent).
  * Load:     a worker's load is counted from the pick to the end of its body, the failure of its attempt, or the abort: exactly once per pick.
  * Threads:  the exchange's loop only; one struct dispatcher per loop.
- * Bounds:   attempts per request DISPATCH_ATTEMPTS_MAX; a worker is not tried twice while another candidate stands (decision 7).
+ * Bounds:   attempts per request retry_conf.attempts_max; a worker is not tried twice while another candidate stands (decision 7). One error reply at a time is held (held.h).
+ * Blame:    each attempt tells its worker's breaker once how it went (outcome.c).
  * Not here: what the reply looks like to the client (sinks: inference/sinks.c), whether the request is valid (api/).
  */
 #pragma once
@@ -25,14 +26,14 @@
 #define DISPATCH_REPLACED_MAX 5  /* workers that cannot be reached are replaced by others so often, even where retries are off */
 #define DISPATCH_HELD_MAX     (64u << 10) /* bytes of a reply that is kept while others are tried */
 #define DISPATCH_HOLD_MS      1000        /* a failed reply that takes longer than that is not waited for */
-#define DISPATCH_PROBE_MS     1000        /* a probe that has been replying for so long has succeeded, even if its stream goes on for hours */
+#define DISPATCH_PROBE_MS     1000 /* a probe that has been replying for so long has succeeded, even if its stream goes on for hours */
 
 struct dispatch;
 
 struct dispatcher_conf {
-    uint32_t connect_ms; /* 10000 */
-    uint32_t head_ms;    /* --request-timeout-secs: until the first byte of the reply */
-    uint32_t idle_ms;    /* between parts of a reply's body; a stream has no total limit */
+    uint32_t connect_ms;     /* 10000 */
+    uint32_t head_ms;        /* --request-timeout-secs: until the first byte of the reply */
+    uint32_t idle_ms;        /* between parts of a reply's body; a stream has no total limit */
     struct retry_conf retry; /* the gateway's flags; workers may say otherwise for their models */
 };
 
