@@ -64,6 +64,8 @@ enum launch_tls_version { LAUNCH_TLS_1_2, LAUNCH_TLS_1_3 };
 enum launch_timestamps { LAUNCH_TIMESTAMPS_SMG, LAUNCH_TIMESTAMPS_RFC3339 };
 
 struct launch_config {
+    struct str config_file; /* path; empty = none */
+
     /* Listener and workers */
     struct str host;                    /* IPv4, IPv6 without brackets, or a name; not resolved here */
     uint16_t port;                      /* 1..65535 */
@@ -78,7 +80,14 @@ struct launch_config {
     uint64_t memory_limit_bytes;      /* 0 = from the cgroup */
 
     /* Routing */
-    enum launch_policy policy; /* never UNSET */
+    enum launch_policy policy;        /* never UNSET */
+    enum launch_policy shadow_policy; /* UNSET = none */
+
+    /* Prefill, decode and encode workers */
+    bool pd_disaggregation, epd_disaggregation;
+    struct option_endpoints prefill, encode; /* port: never 0 */
+    struct option_list decode;
+    enum launch_policy prefill_policy, decode_policy, encode_policy;
 
     /* Requests */
     uint32_t request_timeout_s;
@@ -86,6 +95,19 @@ struct launch_config {
     uint64_t max_payload_size_bytes;
     struct option_list cors_allowed_origins; /* empty, or an item "*" = any */
     struct option_list request_id_headers;   /* lowercase field names; empty = SMG's four */
+
+    /* Admission */
+    bool trust_tenant_header;
+    struct str tenant_header_name;   /* a field name */
+    int32_t max_concurrent_requests; /* <= 0: no limit */
+    uint64_t queue_size, queue_timeout_s;
+    int32_t rate_limit_tokens_per_second; /* <= 0: no limit */
+    bool priority_scheduler_enabled;
+    struct str priority_scheduler_default_max_class; /* one of four names, in any case */
+    struct str priority_scheduler_config;            /* path; empty = the default classes */
+    uint32_t priority_scheduler_tenant_metric_top_n;
+    bool tenant_rate_limit_enabled;
+    struct str tenant_rate_limit_config; /* path; given when enabled */
 
     /* Worker start and health */
     uint32_t worker_startup_timeout_s;
@@ -132,11 +154,6 @@ struct launch_config {
     bool dp_aware, dp_minimum_tokens_scheduler, routing_key_override, engine_metrics;
     uint64_t load_monitor_interval_s, bucket_adjust_interval_s;
 
-    bool pd_disaggregation, epd_disaggregation;
-    struct option_endpoints prefill, encode;
-    struct option_list decode;
-    enum launch_policy prefill_policy, decode_policy, encode_policy;
-
     bool service_discovery;
     struct option_list selector, encode_selector, prefill_selector, decode_selector, router_selector;
     uint16_t service_discovery_port;
@@ -146,17 +163,6 @@ struct launch_config {
     struct str otlp_traces_endpoint;
 
     struct option_list storage_context_headers;
-    bool trust_tenant_header;
-    struct str tenant_header_name;
-
-    int32_t max_concurrent_requests;
-    uint64_t queue_size, queue_timeout_s;
-    int32_t rate_limit_tokens_per_second; /* -1 = as max_concurrent_requests */
-    bool priority_scheduler_enabled;
-    struct str priority_scheduler_default_max_class, priority_scheduler_config;
-    uint32_t priority_scheduler_tenant_metric_top_n;
-    bool tenant_rate_limit_enabled;
-    struct str tenant_rate_limit_config;
 
     uint32_t retry_max_retries;
     uint32_t retry_initial_backoff_ms, retry_max_backoff_ms;

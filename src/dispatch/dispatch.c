@@ -15,7 +15,7 @@
  * (2) The sink hears nothing before REPLYING; after it there is no other worker. (3) Exactly one of on_end, on_error, dispatch_abort ends a dispatch. (4) The sink call that ends it is
  * the last statement: the exchange may be gone after it. (5) A worker's breaker is told once how an attempt went, in release_worker or, of a probe that goes on replying, before.
  */
-#include "dispatch/dispatch_internal.h"
+#include "dispatch/pair.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -39,6 +39,7 @@ enum again {
 enum dispatch_step { SENT, HOLDING, WAITING, REPLYING, DONE };
 
 struct dispatch {
+    struct pair *pair;             /* arena: prefill and decode carry it, and nothing below is used; NULL = one worker does */
     struct dispatcher *dispatcher; /* borrowed */
     struct dispatch_request request;
     struct reply_sink *sink; /* borrowed until DONE */
@@ -47,10 +48,11 @@ struct dispatch {
     const struct worker *worker;                    /* reference; invariant 1 */
     const struct worker *tried[DISPATCH_TRIED_MAX]; /* references, to compare with; the latest last */
     unsigned tried_n;
-    bool probe;       /* this attempt is the probe of the worker's breaker, which is still to be told how it went */
-    bool judged;      /* the breaker knows that it went well, so far */
-    struct str model; /* canonical, arena */
-    struct str body;  /* what prepare() gave; arena */
+    bool probe;                  /* this attempt is the probe of the worker's breaker, which is still to be told how it went */
+    bool judged;                 /* the breaker knows that it went well, so far */
+    const struct worker *shadow; /* what shadow_begin gave; until DONE */
+    struct str model;            /* canonical, arena */
+    struct str body;             /* what prepare() gave; arena */
     bool prepared;
     unsigned attempts; /* begun */
     struct retry_conf retry;
@@ -93,10 +95,18 @@ void dispatcher_free(struct dispatcher *d)
 {
     if (!d)
         return;
-    for (unsigned i = 0; i < CANDIDATE_LISTS; i++)
+    for (unsigned i = 0; i < CANDIDATE_LISTS; i++) {
         free(d->lists[i].rows);
+        board_fini(&d->lists[i].board);
+    }
     free(d->untried.rows);
     free(d);
+}
+
+bool dispatcher_wants_pair(const struct dispatcher *d, struct str model)
+{
+    (void)model; /* one way for all models */
+    return d->conf.pairs;
 }
 
 const struct worker_table *dispatcher_table(struct dispatcher *d)
@@ -149,6 +159,7 @@ static void become_done(struct dispatch *d, enum breaker_outcome outcome)
         release_worker(d, outcome);
     forget_tried(d, /* keep= */ 0);
     held_fini(&d->held);
+    shadow_end(STEAL(d->shadow));
 }
 
 static int prepare_body(struct dispatch *d)
@@ -192,7 +203,7 @@ static uint32_t ms_of(int64_t s)
 }
 
 /* What the worker's `http_pool` says of connections to it; 0 seconds of a time-out mean the gateway's, as for health checks. */
-static void heed_pool(const struct worker_pool *p, struct http_call *call)
+void dispatch_heed_pool(const struct worker_pool *p, struct http_call *call)
 {
     if (p->connect_s > 0)
         call->connect_ms = ms_of(p->connect_s);
@@ -240,7 +251,7 @@ static int attempt(struct dispatch *d)
         .head_ms = d->dispatcher->conf.head_ms,
         .idle_ms = d->dispatcher->conf.idle_ms,
     };
-    heed_pool(&w->spec.pool, &d->call);
+    dispatch_heed_pool(&w->spec.pool, &d->call);
     if (!d->call.head.p)
         return ERR_NOMEM;
     d->attempts++;
@@ -256,7 +267,7 @@ static struct dispatch_pick pick_again(struct dispatch *d, struct dispatch_failu
 
     for (unsigned keep = DISPATCH_TRIED_MAX;; keep = d->tried_n > 1) {
         forget_tried(d, keep);
-        p = dispatch_pick(d->dispatcher, &d->request, POLICY_REGULAR, d->tried, d->tried_n, &d->model, failure);
+        p = dispatch_pick(d->dispatcher, &d->request, d->request.leg, d->tried, d->tried_n, &d->model, failure);
         if (p.worker || d->tried_n == 0)
             return p;
     }
@@ -269,6 +280,8 @@ static int pick(struct dispatch *d, struct dispatch_failure *failure)
 
     if (!p.worker)
         return ERR_NOT_FOUND;
+    if (p.shadow)
+        d->shadow = p.shadow;
     forget_tried(d, DISPATCH_TRIED_MAX - 1);
     d->worker = p.worker;
     d->probe = p.probe;
@@ -299,6 +312,12 @@ int dispatch_start(struct dispatcher *dispatcher, const struct dispatch_request 
     if (!d) {
         dispatch_out_of_memory(failure);
         return ERR_NOMEM;
+    }
+    if (request->pair) {
+        r = pair_start(dispatcher, request, sink, &d->pair, failure);
+        if (r == 0)
+            *ret = d;
+        return r;
     }
     d->dispatcher = dispatcher;
     d->request = *request;
@@ -419,8 +438,7 @@ static void count_finished(struct dispatch *d)
                             d->first_part_us ? d->first_part_us - d->began_us : 0);
 }
 
-/* The answer for the last attempt's failure. Worker URLs stay out of it (decision 6). */
-static void describe(int status, struct dispatch_failure *f)
+void dispatch_describe(int status, struct dispatch_failure *f)
 {
     switch (err_is_tls(status) ? ERR_UNREACHABLE : status) {
     case ERR_TIMEOUT:
@@ -474,7 +492,7 @@ static enum again what_next(const struct dispatch *d, int status)
     }
 }
 
-static uint32_t waited_ms(const struct http_call *call)
+uint32_t dispatch_waited_ms(const struct http_call *call)
 {
     return call->step == CALL_BODY ? call->idle_ms : call->step == CALL_CONNECTING ? 0 : call->head_ms;
 }
@@ -535,8 +553,8 @@ static void on_end(struct http_call *call, int status)
     log_warn(TARGET, "attempt failed", LF_STR("request_id", d->request.ex->request_id), LF_STR("worker", d->worker->spec.url),
              LF_CSTR("reason", err_text(status)), LF_BOOL("reply_begun", after_head), LF_UINT("attempt", d->attempts));
     worker_count_failure(d->worker);
-    outcome = dispatch_blame(d->dispatcher, d->worker, status, waited_ms(call));
-    describe(status, &d->failure);
+    outcome = dispatch_blame(d->dispatcher, d->worker, status, dispatch_waited_ms(call));
+    dispatch_describe(status, &d->failure);
     dispatch_count_worker_error(d->dispatcher, d->failure.status);
     if (after_head) {
         end_broken(d, &d->failure, outcome);
@@ -553,7 +571,7 @@ static void on_end(struct http_call *call, int status)
 /* How long to wait before the next attempt; 0 = not at all. NO_PAUSE: there is none. */
 static uint32_t pause_ms(struct dispatch *d, enum again again)
 {
-    enum dispatch_outlook outlook = dispatch_outlook(d->dispatcher, &d->request, POLICY_REGULAR, d->tried, d->tried_n);
+    enum dispatch_outlook outlook = dispatch_outlook(d->dispatcher, &d->request, d->request.leg, d->tried, d->tried_n);
     bool allowed = may_try_again(d);
     uint64_t asked_ms;
     uint32_t ms;
@@ -665,18 +683,26 @@ static void answer_last(struct dispatch *d)
 
 void dispatch_pause(struct dispatch *d)
 {
-    if (d->step != DONE)
+    if (d->pair)
+        pair_pause(d->pair);
+    else if (d->step != DONE)
         http_call_pause(&d->call);
 }
 
 void dispatch_resume(struct dispatch *d)
 {
-    if (d->step != DONE)
+    if (d->pair)
+        pair_resume(d->pair);
+    else if (d->step != DONE)
         http_call_resume(&d->call);
 }
 
 void dispatch_abort(struct dispatch *d)
 {
+    if (d->pair) {
+        pair_abort(d->pair);
+        return;
+    }
     if (d->step == DONE)
         return;
     http_call_cancel(&d->call);

@@ -18,6 +18,7 @@
 #include "dispatch/retry.h"
 #include "http/client.h"
 #include "http/exchange.h"
+#include "routing/dp_rank.h"
 #include "routing/policy_set.h"
 #include "upstream/upstream.h"
 #include "worker/registry.h"
@@ -31,10 +32,12 @@
 struct dispatch;
 
 struct dispatcher_conf {
-    uint32_t connect_ms;     /* 10000 */
-    uint32_t head_ms;        /* --request-timeout-secs: until the first byte of the reply */
-    uint32_t idle_ms;        /* between parts of a reply's body; a stream has no total limit */
-    struct retry_conf retry; /* the gateway's flags; workers may say otherwise for their models */
+    uint32_t connect_ms;       /* 10000 */
+    uint32_t head_ms;          /* --request-timeout-secs: until the first byte of the reply */
+    uint32_t idle_ms;          /* between parts of a reply's body; a stream has no total limit */
+    struct retry_conf retry;   /* the gateway's flags; workers may say otherwise for their models */
+    bool pairs;                /* --pd-disaggregation */
+    struct dp_ranks *dp_ranks; /* borrowed; of pairs; NULL = no --dp-minimum-tokens-scheduler */
 };
 
 struct dispatcher; /* per loop */
@@ -75,7 +78,15 @@ struct dispatch_request {
     struct str path;      /* on the worker */
     const char *endpoint; /* metric label, static */
     bool stream;
-    bool engines_only; /* not for a provider (runtime external) */
+    bool engines_only;   /* not for a provider (runtime external) */
+    enum policy_leg leg; /* which kind of worker, where one carries it */
+
+    /* Prefill and decode on engines of their own (pair.h), as dispatcher_wants_pair said. */
+    bool pair;
+    bool merge_logprobs;                   /* the prompt's log-probabilities are asked for: prefill knows them */
+    unsigned batch;                        /* prompts that came as a list; 0 = not a list */
+    unsigned answers;                      /* to all prompts together; 0 = one */
+    bool (*suits)(const struct worker *w); /* NULL = everybody does */
 
     /* The text that policies look at (spec data-plane 5.11), good until the loop calls any routing_text again; called for each pick of a policy that wants it.
      * NULL = there is none. */
@@ -85,6 +96,9 @@ struct dispatch_request {
     int (*prepare)(struct dispatch_request *r, enum upstream_dialect dialect, struct str canonical_model, struct str *ret_body);
     void *arg; /* for both */
 };
+
+/* Is a request for MODEL carried by a prefill and a decode engine, or by one engine? Asked once per request. */
+bool dispatcher_wants_pair(const struct dispatcher *d, struct str model);
 
 /* 0: the sink will be called (*RET is the handle for pause, resume, abort). Negative: nothing was started and *FAILURE says what to answer.
  * REQUEST is copied; SINK is borrowed until the end. */

@@ -21,8 +21,9 @@ struct candidates {
     uint64_t recheck_us; /* loop clock: from then on the list is made anew */
     const struct worker *
         *rows; /* owned array of borrowed workers, good while the serial holds: first those that may get a request ... */
-    size_t n, reserve_n, cap; /* ... then those that may where no other is left (BREAKER_RESERVE) */
-    struct retry_conf retry;  /* of this model */
+    size_t n, reserve_n, cap;  /* ... then those that may where no other is left (BREAKER_RESERVE) */
+    struct retry_conf retry;   /* of this model */
+    struct policy_board board; /* about the rows that may get a request; unused by `untried` */
 };
 
 #define CANDIDATE_LISTS 16 /* models at a time, direct-mapped by name; a collision costs a walk over the model's workers */
@@ -42,6 +43,12 @@ struct dispatcher {
 
 /* dispatch.c */
 void dispatch_out_of_memory(struct dispatch_failure *f);
+/* A worker's own settings for its connections, over CALL's. */
+void dispatch_heed_pool(const struct worker_pool *pool, struct http_call *call);
+/* How long CALL, which timed out, had waited without a byte. */
+uint32_t dispatch_waited_ms(const struct http_call *call);
+/* The answer for a call that ended with STATUS (a negative err_code). Worker URLs stay out of it (decision 6). */
+void dispatch_describe(int status, struct dispatch_failure *f);
 
 /* metrics.c; names and labels: spec operations 8.5 */
 void dispatch_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);
@@ -63,7 +70,14 @@ struct dispatch_pick {
     struct policy_choice choice;
     bool probe;              /* the request is the probe of a half-open breaker: dispatch_report() is due, whatever becomes of it */
     struct retry_conf retry; /* of the model; with a worker only */
+    const struct worker
+        *shadow; /* reference, its shadow load counted: whom the shadow policy would have chosen; NULL = none asked. shadow_end() */
 };
+
+/* shadow.c: what the shadow policy would have chosen among the candidates of PICK's; for the first attempt of a request. */
+void shadow_begin(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *cand, size_t n,
+                  const struct policy_hint *hint, struct dispatch_pick *pick);
+void shadow_end(const struct worker *shadow); /* the request is over; NULL is fine */
 
 /* pick.c: an available worker of the request's model that was not tried, for LEG, let in by its breaker and chosen by the model's policy. *RET_MODEL: the canonical id, arena of the exchange. */
 struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, enum policy_leg leg,
@@ -81,3 +95,21 @@ void dispatch_report(struct dispatcher *d, const struct worker *w, enum breaker_
 void dispatch_heed(struct dispatcher *d, const struct worker *w, const struct http_head *head);
 /* Of an attempt that ended with STATUS, a negative code, after it had waited WAITED_MS without a byte. */
 enum breaker_outcome dispatch_blame(struct dispatcher *d, const struct worker *w, int status, uint32_t waited_ms);
+
+/* explain.c: one choice and what it was made from. Views good during the call. */
+struct explained {
+    struct exchange *ex;
+    unsigned attempt; /* from 1 */
+    enum policy_leg leg;
+    struct str model;
+    const char *policy;
+    const struct policy_choice *choice;
+    const struct worker *chosen; /* NULL: nobody was acceptable */
+    const struct worker *const *cand;
+    size_t n;
+    const struct worker_model *group;
+    const struct worker *const *tried;
+    unsigned tried_n;
+};
+bool explain_is_wanted(const struct exchange *ex);
+void explain(struct dispatcher *d, const struct explained *e);

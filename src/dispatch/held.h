@@ -9,9 +9,9 @@
 #include "http/message.h"
 
 struct held {
-    bool any;              /* a reply is held */
-    bool lost;             /* its body is not whole */
-    struct http_head head; /* fields: the array below; texts: in `text` */
+    bool any;                  /* a reply is held */
+    bool lost;                 /* its body is not whole */
+    struct http_head head;     /* fields: the array below; texts: in `text` */
     struct http_field *fields; /* owned */
     struct buf text, body;     /* owned */
     size_t budgeted;           /* bytes of the memory budget */

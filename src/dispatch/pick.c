@@ -7,6 +7,7 @@
  */
 #include "dispatch/dispatch_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define RETRY_AFTER_S 1 /* health checks may bring a worker back at any moment; a client should not wait long to ask again */
@@ -68,8 +69,8 @@ static void fill(const struct dispatcher *d, struct candidates *c, const struct 
 }
 
 /* The candidates of M, a model of TABLE; NULL: memory is out. */
-static const struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
-                                              enum policy_leg leg)
+static struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
+                                        enum policy_leg leg)
 {
     struct candidates *c = &d->lists[((uintptr_t)m / sizeof(*m) * POLICY_LEGS + leg) % CANDIDATE_LISTS];
     uint64_t now = loop_now_us(d->loop);
@@ -82,6 +83,7 @@ static const struct candidates *candidates_of(struct dispatcher *d, const struct
     if (!reserve(c, m->n))
         return NULL;
     fill(d, c, m, leg, now);
+    board_reset(&c->board);
     c->of = m;
     c->leg = leg;
     c->table_serial = table->serial;
@@ -95,30 +97,35 @@ struct choice {
     size_t n;
 };
 
-/* Copies those of ROWS into the scratch that were not tried and, where an engine is wanted, are no providers. */
-static struct choice untried(struct dispatcher *d, const struct worker **rows, size_t n, bool engines_only,
+static bool is_wanted(const struct worker *w, const struct dispatch_request *r)
+{
+    return !(r->engines_only && w->spec.runtime == RUNTIME_EXTERNAL) && (!r->suits || r->suits(w));
+}
+
+/* Copies those of ROWS into the scratch that were not tried and are wanted. */
+static struct choice untried(struct dispatcher *d, const struct worker **rows, size_t n, const struct dispatch_request *r,
                              const struct worker *const *tried, unsigned tried_n)
 {
     struct choice c = { d->untried.rows, 0 };
 
     for (size_t i = 0; i < n; i++)
-        if (!was_tried(rows[i], tried, tried_n) && !(engines_only && rows[i]->spec.runtime == RUNTIME_EXTERNAL))
+        if (!was_tried(rows[i], tried, tried_n) && is_wanted(rows[i], r))
             c.rows[c.n++] = rows[i];
     return c;
 }
 
 /* False: memory is out. */
-static bool narrow(struct dispatcher *d, const struct candidates *all, bool engines_only, const struct worker *const *tried,
-                   unsigned tried_n, struct choice *ret)
+static bool narrow(struct dispatcher *d, const struct candidates *all, const struct dispatch_request *r,
+                   const struct worker *const *tried, unsigned tried_n, struct choice *ret)
 {
     *ret = (struct choice){ all->rows, all->n };
-    if (tried_n == 0 && !engines_only && all->n)
+    if (tried_n == 0 && !r->engines_only && !r->suits && all->n)
         return true;
     if (!reserve(&d->untried, all->n + all->reserve_n))
         return false;
-    *ret = untried(d, all->rows, all->n, engines_only, tried, tried_n);
+    *ret = untried(d, all->rows, all->n, r, tried, tried_n);
     if (ret->n == 0)
-        *ret = untried(d, all->rows + all->n, all->reserve_n, engines_only, tried, tried_n);
+        *ret = untried(d, all->rows + all->n, all->reserve_n, r, tried, tried_n);
     return true;
 }
 
@@ -169,7 +176,7 @@ static void fill_hint(struct dispatcher *d, const struct dispatch_request *r, co
 }
 
 /* The policy's choice, let in by its breaker; NULL: there is none. */
-static const struct worker *choose(struct dispatcher *d, struct policy *policy, struct choice *c, const struct policy_hint *hint,
+static const struct worker *choose(struct dispatcher *d, struct policy *policy, struct choice *c, struct policy_hint *hint,
                                    struct dispatch_pick *pick)
 {
     int at;
@@ -185,6 +192,7 @@ static const struct worker *choose(struct dispatcher *d, struct policy *policy, 
             return w;
         if (!drop(d, c, (size_t)at))
             break;
+        hint->board = NULL; /* it is about another list */
     }
     return NULL;
 }
@@ -198,7 +206,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     const struct worker_model *entry = worker_table_find(table, model);
     struct dispatch_pick pick = { 0 };
     struct policy_hint hint = { .leg = leg, .group = entry, .table_serial = table->serial };
-    const struct candidates *all;
+    struct candidates *all;
     struct policy *policy;
     struct choice c;
 
@@ -207,14 +215,31 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
         return pick;
     }
     all = candidates_of(d, table, entry, leg);
-    if (!all || !narrow(d, all, r->engines_only, tried, tried_n, &c)) {
+    if (!all || !narrow(d, all, r, tried, tried_n, &c)) {
         dispatch_out_of_memory(failure);
         return pick;
     }
     hint.model = entry->id.n ? entry->id : model;
     policy = policy_set_find(d->policies, d->loop, hint.model, leg);
     fill_hint(d, r, policy, &hint);
+    hint.board = c.rows == all->rows && c.n == all->n ? &all->board : NULL;
+    if (explain_is_wanted(r->ex))
+        pick.choice.scores = arena_array(&r->ex->arena, c.n, sizeof(double)); /* without memory for it: no scores */
+    for (size_t i = 0; pick.choice.scores && i < c.n; i++)
+        pick.choice.scores[i] = NAN;
     pick.worker = choose(d, policy, &c, &hint, &pick);
+    explain(d, &(struct explained){ .ex = r->ex,
+                                    .attempt = tried_n + 1,
+                                    .leg = leg,
+                                    .model = hint.model,
+                                    .policy = policy->ops->name,
+                                    .choice = &pick.choice,
+                                    .chosen = pick.worker,
+                                    .cand = c.rows,
+                                    .n = c.n,
+                                    .group = entry,
+                                    .tried = tried,
+                                    .tried_n = tried_n });
     if (!pick.worker) {
         none_available(failure);
         return pick;
@@ -224,6 +249,8 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     worker_load_begin(pick.worker);
     worker_ref(pick.worker);
     pick.policy = policy->ops->name;
+    if (tried_n == 0 && leg == POLICY_REGULAR)
+        shadow_begin(d, r, c.rows, c.n, &hint, &pick);
     pick.retry = all->retry;
     return pick;
 }
@@ -236,9 +263,9 @@ enum dispatch_outlook dispatch_outlook(struct dispatcher *d, const struct dispat
     const struct candidates *all = entry && entry->n ? candidates_of(d, table, entry, leg) : NULL;
     struct choice c;
 
-    if (!all || !narrow(d, all, r->engines_only, tried, tried_n, &c))
+    if (!all || !narrow(d, all, r, tried, tried_n, &c))
         return OUTLOOK_NOBODY;
     if (c.n)
         return OUTLOOK_UNTRIED;
-    return narrow(d, all, r->engines_only, NULL, 0, &c) && c.n ? OUTLOOK_TRIED_ONLY : OUTLOOK_NOBODY;
+    return narrow(d, all, r, NULL, 0, &c) && c.n ? OUTLOOK_TRIED_ONLY : OUTLOOK_NOBODY;
 }

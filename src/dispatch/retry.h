@@ -25,9 +25,9 @@ struct retry_conf {
 };
 
 /* The defaults of the command line. Initialiser. */
-#define RETRY_CONF_DEFAULT                                                                               \
-    {                                                                                                    \
-        .attempts_max = 5, .initial_ms = 50, .max_ms = 30000, .multiplier = 1.5, .jitter = 0.2           \
+#define RETRY_CONF_DEFAULT                                                                     \
+    {                                                                                          \
+        .attempts_max = 5, .initial_ms = 50, .max_ms = 30000, .multiplier = 1.5, .jitter = 0.2 \
     }
 
 /* What a worker was given, over CONF. */

@@ -206,6 +206,58 @@ static void collect_engines(struct prometheus_writer *w, const struct load_monit
     }
 }
 
+/* ---- --shadow-policy ---- */
+
+static void sample_count(struct prometheus_writer *w, const char *name, const char *help, const struct policy *p,
+                         const _Atomic uint64_t *n)
+{
+    prometheus_family(w, name, METRIC_COUNTER, help);
+    prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1,
+                      (double)atomic_load_explicit(n, memory_order_relaxed));
+}
+
+/* The largest load less the smallest, over the ready workers. */
+static int64_t spread_of(const struct worker_table *t, bool shadow)
+{
+    int64_t min = INT64_MAX, max = 0;
+
+    for (size_t i = 0; i < t->n; i++) {
+        const struct worker_live *l = t->workers[i]->live;
+        int64_t load = atomic_load_explicit(shadow ? &l->shadow_load : &l->load, memory_order_relaxed);
+
+        if (worker_is_ready(t->workers[i])) {
+            min = MIN(min, load);
+            max = MAX(max, load);
+        }
+    }
+    return MAX(0, max - MIN(min, max));
+}
+
+static void collect_shadow(struct prometheus_writer *w, struct gateway *g, const struct worker_table *t)
+{
+    const struct policy *p = policy_set_shadow(g->policies, g->control);
+    const struct shadow_counts *c = policy_set_shadow_counts(g->policies);
+
+    if (!p)
+        return;
+    sample_count(w, "smg_shadow_decisions_total", "Choices of the shadow policy", p, &c->decisions);
+    sample_count(w, "smg_shadow_agreed_total", "Choices of the shadow policy that were those of the serving one", p, &c->agreed);
+    sample_count(w, "smg_shadow_prompt_bytes_total", "Bytes of prompts that the shadow policy looked at", p, &c->prompt);
+    sample_count(w, "smg_shadow_matched_bytes_total", "Of them those that it expected in the cache of its worker", p, &c->matched);
+    sample_count(w, "smg_shadow_served_matched_bytes_total",
+                 "Of them those that the serving policy expected in the cache of its own", p, &c->served_matched);
+    sample_count(w, "smg_shadow_load_met_total", "Sum of the loads that requests would have met on the shadow's workers", p,
+                 &c->load_met);
+    sample_count(w, "smg_shadow_served_load_met_total", "Sum of the loads that they met where they were served", p,
+                 &c->served_load_met);
+    prometheus_family(w, "smg_shadow_load_spread", METRIC_GAUGE,
+                      "Largest less smallest load of the workers, had the shadow served");
+    prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1, (double)spread_of(t, /* shadow= */ true));
+    prometheus_family(w, "smg_shadow_served_load_spread", METRIC_GAUGE, "Largest less smallest load of the workers, as served");
+    prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1,
+                      (double)spread_of(t, /* shadow= */ false));
+}
+
 static void collect_loops(struct prometheus_writer *w, struct gateway *g)
 {
     char index[16];
@@ -243,6 +295,63 @@ static void collect_process(struct prometheus_writer *w)
     prometheus_sample(w, NULL, 0, (double)log_dropped());
 }
 
+/* ---- admission (spec operations 8.8, and ours) ---- */
+
+static void sample_classes(struct prometheus_writer *w, const double values[CLASSES])
+{
+    for (int c = CLASS_SYSTEM; c >= CLASS_BULK; c--)
+        prometheus_sample(w, &(struct prometheus_label){ "class", sched_class_name((enum sched_class)c) }, 1, values[c]);
+}
+
+static void collect_scheduler(struct prometheus_writer *w, const struct scheduler_state *s)
+{
+    double inflight[CLASSES], queued[CLASSES], limit[CLASSES], pressure[CLASSES], all = 0;
+
+    for (int c = 0; c < CLASSES; c++) {
+        uint32_t usable = s->classes[c].inflight + s->classes[c].headroom;
+
+        inflight[c] = s->classes[c].inflight;
+        queued[c] = s->classes[c].queued;
+        limit[c] = s->classes[c].queue_size;
+        pressure[c] = usable ? inflight[c] / usable : 1;
+        all += inflight[c];
+    }
+    prometheus_family(w, "smg_scheduler_inflight", METRIC_GAUGE, "Requests that hold a slot");
+    sample_classes(w, inflight);
+    prometheus_family(w, "smg_scheduler_queue_depth", METRIC_GAUGE, "Requests that wait for a slot");
+    sample_classes(w, queued);
+    prometheus_family(w, "smg_scheduler_queue_size_limit", METRIC_GAUGE, "Requests that may wait for a slot");
+    sample_classes(w, limit);
+    prometheus_family(w, "smg_scheduler_class_capacity_pressure", METRIC_GAUGE,
+                      "Share of the slots that the class has or could have now which it has");
+    sample_classes(w, pressure);
+    prometheus_family(w, "smg_scheduler_utilization", METRIC_GAUGE, "Share of all slots in use");
+    prometheus_sample(w, NULL, 0, s->capacity ? all / s->capacity : 1);
+    prometheus_family(w, "smg_scheduler_capacity", METRIC_GAUGE, "Slots");
+    prometheus_sample(w, NULL, 0, s->capacity);
+}
+
+static void collect_admission(struct prometheus_writer *w, struct admission *a)
+{
+    struct admission_stats s;
+
+    admission_stats(a, &s);
+    if (s.has_scheduler) {
+        collect_scheduler(w, &s.scheduler);
+    } else {
+        prometheus_family(w, "smg_admission_inflight", METRIC_GAUGE, "Inference requests that were admitted and run");
+        prometheus_sample(w, NULL, 0, s.permits.in_use);
+        prometheus_family(w, "smg_admission_queue_depth", METRIC_GAUGE, "Inference requests that wait to be admitted");
+        prometheus_sample(w, NULL, 0, s.permits.waiting);
+    }
+    if (s.has_tenant_limits) {
+        prometheus_family(w, "smg_tenant_limit_tenants", METRIC_GAUGE, "Tenants whose use is kept");
+        prometheus_sample(w, NULL, 0, (double)s.tenants);
+        prometheus_family(w, "smg_tenant_limit_forgotten_total", METRIC_COUNTER, "Tenants that were forgotten for want of room");
+        prometheus_sample(w, NULL, 0, (double)s.tenants_forgotten);
+    }
+}
+
 /* Only with --state-dir. */
 static void collect_state(struct prometheus_writer *w, const struct gateway_state *state)
 {
@@ -275,7 +384,9 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
         collect_breakers(w, t);
         collect_pools(w, t);
     }
+    collect_shadow(w, g, t);
     collect_engines(w, g->load_monitor);
+    collect_admission(w, g->admission);
     collect_loops(w, g);
     collect_process(w);
     collect_state(w, g->state);

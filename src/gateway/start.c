@@ -169,16 +169,6 @@ static int make_registry(struct gateway *g, struct err *err)
     return 0;
 }
 
-static int make_policies(struct gateway *g, struct err *err)
-{
-    const struct launch_config *c = g->config;
-    struct policy_set_conf conf = { .policy = policy_find(str_of(launch_policy_name(c->policy))), .params = POLICY_CONF_DEFAULTS };
-
-    if (!conf.policy)
-        return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
-    return policy_set_new(g->control, &conf, &g->policies, err);
-}
-
 /* A server of the control loop: metrics or probes. They have no filters (spec operations 13: no request id, CORS, metrics or log). */
 static int serve_on_control(struct gateway *g, const struct route *routes, size_t routes_n, const struct net_address *address,
                             struct router **ret_router, struct http_server **ret, struct err *err)
@@ -222,7 +212,7 @@ static int start_control(struct gateway *g, struct err *err)
         if (r < 0)
             return r;
     }
-    r = make_policies(g, err);
+    r = gateway_make_policies(g, err);
     if (r == 0)
         r = make_registry(g, err);
     if (r < 0)
@@ -230,6 +220,7 @@ static int start_control(struct gateway *g, struct err *err)
     r = gateway_watch_tls(g, err);
     if (r < 0)
         return r;
+    admission_start(g->admission, g->control);
     timer_start(g->control, &g->reclaim, RECLAIM_MS, reclaim_snapshots);
     timer_start(g->control, &g->flush_log, LOG_FLUSH_MS, flush_control_log);
     return gateway_watch_signals(g, err);
@@ -248,7 +239,8 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
                                                    .initial_ms = c->retry_initial_backoff_ms,
                                                    .max_ms = c->retry_max_backoff_ms,
                                                    .multiplier = c->retry_backoff_multiplier,
-                                                   .jitter = c->retry_jitter_factor } };
+                                                   .jitter = c->retry_jitter_factor },
+                                        .pairs = c->pd_disaggregation };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,
@@ -269,15 +261,17 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
     t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     observe_requests_init(&t->observe, t->loop);
-    if (auth_thread_init(&t->auth, g->auth, t->loop) < 0)
+    if (auth_thread_init(&t->auth, g->auth, t->loop) < 0 || admission_thread_init(&t->admission, g->admission, t->loop) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     t->contexts[CONTEXT_GATEWAY] = g;
     t->contexts[CONTEXT_INFERENCE] = &t->inference;
     t->contexts[CONTEXT_ADMIN] = &t->admin;
+    t->contexts[CONTEXT_POLICIES] = &g->admin_policies;
     t->contexts[CONTEXT_CORS] = &g->cors;
     t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
     t->contexts[CONTEXT_OBSERVE] = &t->observe;
     t->contexts[CONTEXT_AUTH] = &t->auth;
+    t->contexts[CONTEXT_ADMISSION] = &t->admission;
     r = http_server_new(t->loop, &server, &t->server);
     if (r < 0)
         return err_set(err, r, "out of memory");
@@ -321,16 +315,33 @@ static int start_threads(struct gateway *g, struct err *err)
     return 0;
 }
 
-static int add_startup_workers(struct gateway *g, struct err *err)
+static int add_urls(struct gateway *g, const struct option_list *urls, enum worker_type type, struct err *err)
 {
-    gateway_state_restore(g->state, g->registry);
-    for (size_t i = 0; i < g->config->worker_urls.n; i++) {
-        int r = registry_add_startup(g->registry, g->config->worker_urls.items[i], STR_NONE, err);
+    for (size_t i = 0; i < urls->n; i++) {
+        int r = registry_add_startup(g->registry,
+                                     &(struct registry_startup){ .url = urls->items[i], .type = type, .bootstrap_port = -1 }, err);
 
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+static int add_startup_workers(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    int r = 0;
+
+    gateway_state_restore(g->state, g->registry);
+    if (!c->pd_disaggregation)
+        return add_urls(g, &c->worker_urls, WORKER_REGULAR, err);
+    for (size_t i = 0; i < c->prefill.n && r == 0; i++)
+        r = registry_add_startup(g->registry,
+                                 &(struct registry_startup){ .url = c->prefill.items[i].url,
+                                                             .type = WORKER_PREFILL,
+                                                             .bootstrap_port = c->prefill.items[i].port },
+                                 err);
+    return r < 0 ? r : add_urls(g, &c->decode, WORKER_DECODE, err);
 }
 
 /* ---- the whole ---- */
@@ -357,6 +368,25 @@ static int make_auth(struct gateway *g, struct err *err)
     return auth_new(&conf, &g->auth, err);
 }
 
+static int make_admission(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    int max_class = sched_class_of(c->priority_scheduler_default_max_class);
+    struct admission_conf conf = { .limits = { .max_concurrent = c->max_concurrent_requests,
+                                               .queue_size = c->queue_size,
+                                               .queue_timeout_s = (uint32_t)c->queue_timeout_s,
+                                               .requests_per_second = c->rate_limit_tokens_per_second },
+                                   .tenant = { .trust_header = c->trust_tenant_header, .header = c->tenant_header_name },
+                                   .scheduler = c->priority_scheduler_enabled,
+                                   .default_max_class = max_class < 0 ? CLASS_DEFAULT : (enum sched_class)max_class,
+                                   .scheduler_file = c->priority_scheduler_config,
+                                   .tenant_names = c->priority_scheduler_tenant_metric_top_n,
+                                   .tenant_limits = c->tenant_rate_limit_enabled,
+                                   .tenant_limits_file = c->tenant_rate_limit_config };
+
+    return admission_new(&conf, &g->admission, err);
+}
+
 static int make_shared(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -365,6 +395,9 @@ static int make_shared(struct gateway *g, struct err *err)
     g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
     g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
     r = make_auth(g, err);
+    if (r < 0)
+        return r;
+    r = make_admission(g, err);
     if (r < 0)
         return r;
     if (c->prometheus_duration_buckets.n &&
@@ -383,6 +416,7 @@ static void take_apart(struct gateway *g)
         dispatcher_free(g->threads[i].dispatcher);
         inference_fini(&g->threads[i].inference);
         auth_thread_fini(&g->threads[i].auth);
+        admission_thread_fini(&g->threads[i].admission);
         loop_free(g->threads[i].loop);
     }
     free(g->threads);
@@ -394,10 +428,12 @@ static void take_apart(struct gateway *g)
     router_free(g->metrics_router);
     router_free(g->probe_router);
     auth_free(g->auth);
+    admission_free(g->admission);
     loop_free(g->control);
     buf_fini(&g->openapi);
     gateway_free_tls(g);
     arena_fini(&g->arena);
+    arena_fini(&g->running_arena);
 }
 
 /* After a failed start: what was opened on the loops is closed by letting each run to its end once. */
@@ -420,12 +456,13 @@ static void give_up(struct gateway *g)
     take_apart(g);
 }
 
-int gateway_run(const struct launch_config *config, struct err *err)
+int gateway_run(const struct launch_config *config, const struct gateway_source *source, struct err *err)
 {
-    struct gateway g = { .config = config };
+    struct gateway g = { .config = config, .source = source, .running = *config };
     int r;
 
     arena_init(&g.arena, /* cache= */ NULL, /* max_bytes= */ 0);
+    arena_init(&g.running_arena, /* cache= */ NULL, /* max_bytes= */ 0);
     budget_set_limit(memory_limit(config));
     raise_file_limit();
     r = make_shared(&g, err);
@@ -448,7 +485,7 @@ int gateway_run(const struct launch_config *config, struct err *err)
     }
     log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_BOOL("tls", g.tls_server != NULL),
              LF_UINT("loops", g.threads_n), LF_CSTR("policy", launch_policy_name(config->policy)),
-             LF_UINT("workers", config->worker_urls.n));
+             LF_UINT("workers", config->worker_urls.n + config->prefill.n + config->decode.n));
     /* This thread alone, since the others have begun: where cores are scarce, registrations and health checks stand back behind requests. */
     (void)setpriority(PRIO_PROCESS, 0, CONTROL_NICE);
     loop_run(g.control);

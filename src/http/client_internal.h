@@ -30,7 +30,7 @@ struct http_conn {
     struct http_call *call;     /* borrowed; NULL = idle or closed */
     struct list in_origin;      /* origin.idle */
     struct list in_client;      /* client.idle, client.closed or client.free */
-    uint64_t idle_until_us;         /* loop clock; while idle */
+    uint64_t idle_until_us;     /* loop clock; while idle */
 
     /* of the reply being read */
     struct buf head; /* owned: a head that came in pieces; empty otherwise */

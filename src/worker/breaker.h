@@ -43,7 +43,7 @@ bool breaker_conf_eq(const struct breaker_conf *a, const struct breaker_conf *b)
 /* Part of struct worker_live; all zero: closed. */
 struct breaker {
     _Atomic uint64_t word;
-    _Atomic uint64_t successes, failures; /* outcomes that counted, since the worker is known */
+    _Atomic uint64_t successes, failures;                         /* outcomes that counted, since the worker is known */
     _Atomic uint32_t transitions[BREAKER_STATES][BREAKER_STATES]; /* from, to */
 };
 
@@ -55,7 +55,8 @@ enum breaker_admission {
 };
 
 /* As far as a look can tell. *RECHECK_US is lowered to the moment at which the answer changes by time alone (loop clock), if there is one. */
-enum breaker_admission breaker_look(const struct breaker *b, const struct breaker_conf *conf, uint64_t now_us, uint64_t *recheck_us);
+enum breaker_admission breaker_look(const struct breaker *b, const struct breaker_conf *conf, uint64_t now_us,
+                                    uint64_t *recheck_us);
 
 enum breaker_pass {
     BREAKER_REFUSED, /* another request took the probe's place since the look */

@@ -62,9 +62,13 @@ int registry_new(struct loop *control, struct http_client *client, const struct 
 void registry_stop(struct registry *r); /* cancels jobs and probes, silently; the table stays readable */
 void registry_free(struct registry *r); /* when no loop runs any more */
 
-/* A worker of the command line; a URL that is known already is left as it is. API_KEY: the worker's, may be empty. ERR_INVALID (the reason in *ERR), ERR_LIMIT,
- * ERR_NOMEM. Control thread, or before it runs. */
-int registry_add_startup(struct registry *r, struct str url, struct str api_key, struct err *err) _must_check_;
+/* A worker of the command line; a URL that is known already is left as it is. ERR_INVALID (the reason in *ERR), ERR_LIMIT, ERR_NOMEM. Control thread, or before it runs. */
+struct registry_startup {
+    struct str url, api_key; /* key: the worker's, may be empty */
+    enum worker_type type;
+    int32_t bootstrap_port; /* -1 = none */
+};
+int registry_add_startup(struct registry *r, const struct registry_startup *w, struct err *err) _must_check_;
 
 /* A worker that the store kept, under its old id: it registers like any other. Before registry_add_startup: a URL of the command line that is known already keeps the
  * kept description and its id, and is from then on a worker of the command line. ERR_INVALID (the reason in *ERR), ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */

@@ -25,9 +25,11 @@
 struct status_set {
     uint64_t bits[2];
 };
-#define STATUS_SET_DEFAULT                                        \
-    {                                                             \
-        { 1ull << (500 - 500) | 1ull << (502 - 500) | 1ull << (504 - 500), 0 } \
+#define STATUS_SET_DEFAULT                                                     \
+    {                                                                          \
+        {                                                                      \
+            1ull << (500 - 500) | 1ull << (502 - 500) | 1ull << (504 - 500), 0 \
+        }                                                                      \
     }
 void status_set_add(struct status_set *s, unsigned status); /* one that is in no set is ignored: it never counts */
 bool status_set_has(const struct status_set *s, unsigned status);
@@ -42,12 +44,14 @@ struct worker_resilience {
     bool has_codes;
     struct status_set codes;
 };
-#define WORKER_RESILIENCE_NONE                            \
-    {                                                     \
+#define WORKER_RESILIENCE_NONE                             \
+    {                                                      \
         -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, false, \
-        {                                                 \
-            { 0, 0 }                                      \
-        }                                                 \
+        {                                                  \
+            {                                              \
+                0, 0                                       \
+            }                                              \
+        }                                                  \
     }
 
 struct worker_pool {

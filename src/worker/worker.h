@@ -119,7 +119,7 @@ struct worker_spec {
     int64_t kv_block_size, load_monitor_interval_s, multimodal_shm_min_bytes; /* -1 = absent */
     struct str multimodal_tensor_transport;
     struct worker_health_update health_update;
-    struct worker_health_conf health; /* in force: health_update over the gateway's flags; filled at registration */
+    struct worker_health_conf health;    /* in force: health_update over the gateway's flags; filled at registration */
     struct worker_resilience resilience; /* as it was given; what it says of retries holds for the worker's models (dispatch/) */
     struct worker_pool pool;             /* as it was given */
     struct worker_judge judge;           /* in force, as `health` */
@@ -138,6 +138,8 @@ struct worker_report {
  * because a choice among workers stays correct, only less balanced, with them. */
 struct worker_live {
     _Atomic unsigned refs;
+    uint16_t number;            /* never changes; 1..65535, of no other worker that lives: see worker_number.h. 0 = none was free */
+    uint64_t born_us;           /* never changes; clock_now_us() when the number was given */
     _Atomic int64_t load;       /* requests in flight: counted from the pick to the end of the body or the abort */
     _Atomic uint64_t processed; /* picks */
     _Atomic uint64_t failures;  /* attempts that broke off, or were answered with a 5xx status */
@@ -147,6 +149,7 @@ struct worker_live {
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
     _Atomic uint64_t heard_us;  /* loop clock: when bytes of a good reply came last; up to HEARD_STEP_US late. 0 = never */
 
+    _Atomic int64_t routing_keys;      /* distinct routing keys in flight (routing/key_loads.h) */
     _Atomic int64_t shadow_load;       /* requests in flight that a shadow policy would have sent here */
     _Atomic uint64_t cooling_until_us; /* loop clock: the worker asked for peace (429 or 503); 0 = it did not */
     struct worker_report report;       /* what the engine said of itself last; written by the control thread only */

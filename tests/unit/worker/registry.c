@@ -351,8 +351,11 @@ static void add_startup(void *arg)
 
     snprintf(url, sizeof url, "http://127.0.0.1:%u", engine->port);
     snprintf(upper, sizeof upper, "http://127.0.0.1:%u/", engine->port);
-    *(int *)arg = registry_add_startup(house.registry, str_of(url), STR("engine-key"), NULL);
-    *(int *)arg |= registry_add_startup(house.registry, str_of(upper), STR("engine-key"), NULL);
+    *(int *)arg = registry_add_startup(
+        house.registry, &(struct registry_startup){ .url = str_of(url), .api_key = STR("engine-key"), .bootstrap_port = -1 }, NULL);
+    *(int *)arg |= registry_add_startup(
+        house.registry, &(struct registry_startup){ .url = str_of(upper), .api_key = STR("engine-key"), .bootstrap_port = -1 },
+        NULL);
 }
 
 static bool has_one_ready(void *arg)
@@ -369,7 +372,10 @@ static void workers_of_the_command_line_carry_their_key(void **state)
     assert_int_equal(r, 0);
     wait_until(has_one_ready, NULL, 1000);
     assert_true(atomic_load(&engine->saw_key));
-    assert_int_equal(registry_add_startup(house.registry, STR("nonsense"), STR(""), &err), ERR_INVALID);
+    assert_int_equal(
+        registry_add_startup(house.registry,
+                             &(struct registry_startup){ .url = STR("nonsense"), .api_key = STR(""), .bootstrap_port = -1 }, &err),
+        ERR_INVALID);
 }
 
 static void a_worker_of_the_command_line_is_never_forgotten(void **state)
