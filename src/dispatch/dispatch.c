@@ -569,7 +569,9 @@ static void on_end(struct http_call *call, int status)
     fall_back(d, what_next(d, status));
 }
 
-/* How long to wait before the next attempt; 0 = not at all. UINT32_MAX: there is none. */
+#define NO_PAUSE UINT32_MAX
+
+/* How long to wait before the next attempt; 0 = not at all. NO_PAUSE: there is none. */
 static uint32_t pause_ms(struct dispatch *d, enum again again)
 {
     enum dispatch_outlook outlook = dispatch_outlook(d->dispatcher, &d->request, d->request.leg, d->tried, d->tried_n);
@@ -580,16 +582,16 @@ static uint32_t pause_ms(struct dispatch *d, enum again again)
     if (again == AGAIN_REPLACED && d->attempts < DISPATCH_REPLACED_MAX && outlook == OUTLOOK_UNTRIED)
         allowed = true;
     if (!allowed || again == AGAIN_NEVER || outlook == OUTLOOK_NOBODY)
-        return UINT32_MAX;
+        return NO_PAUSE;
     if (outlook == OUTLOOK_UNTRIED && again != AGAIN_LATER)
         return 0;
     if (again == AGAIN_ELSEWHERE)
-        return UINT32_MAX;
+        return NO_PAUSE;
     ms = retry_backoff_ms(&d->retry, d->attempts - 1, &d->dispatcher->loop->random);
     if (outlook == OUTLOOK_UNTRIED || !d->held.any)
         return ms;
-    asked_ms = worker_retry_after_s(http_value(&d->held.head.fields, HF_RETRY_AFTER)) * 1000;
-    return (uint32_t)MAX((uint64_t)ms, MIN(asked_ms, (uint64_t)d->retry.max_ms));
+    asked_ms = MIN(worker_retry_after_s(http_value(&d->held.head.fields, HF_RETRY_AFTER)), (uint64_t)HEALTH_SECONDS_MAX) * 1000;
+    return (uint32_t)MIN(MAX((uint64_t)ms, MIN(asked_ms, (uint64_t)d->retry.max_ms)), NO_PAUSE - 1);
 }
 
 /* 0: another worker is at it. */
@@ -616,7 +618,7 @@ static void fall_back(struct dispatch *d, enum again again)
 {
     uint32_t ms = pause_ms(d, again);
 
-    if (ms == UINT32_MAX) {
+    if (ms == NO_PAUSE) {
         if (again != AGAIN_NEVER)
             dispatch_count_retries_exhausted(d->dispatcher, d->request.endpoint);
         answer_last(d);

@@ -1,14 +1,15 @@
-/* dispatch/dispatch.h -- carrying a request out: pick a worker, send, try another when it cannot be reached, deliver the reply to a sink
+/* dispatch/dispatch.h -- carrying a request out: pick a worker, send, try again when that failed, deliver the reply to a sink
  *
  *   inference/ --dispatch_start--> pick (routing/) --> attempt (http/client) --head, parts, batch--> struct reply_sink --> the client
  *                                      ^                    |
- *                                      +---- try another ---+ (refused, reset, unresolved: before any byte of a reply)
+ *                                      +----- try again ----+ (retry.h says when and after which pause; before any byte of a reply went to the sink)
  *
  * In:       a request with its model, path and a prepare() that gives the bytes for a dialect.   Out: calls of the sink; facts on the exchange; metrics.
  * Owner:    a dispatch lives in its exchange's arena. It ends with exactly one of on_end, on_error, or dispatch_abort (silent).
  * Load:     a worker's load is counted from the pick to the end of its body, the failure of its attempt, or the abort: exactly once per pick.
  * Threads:  the exchange's loop only; one struct dispatcher per loop.
- * Bounds:   attempts per request as --retry-max-retries says; a worker is not tried twice while another candidate stands (decision 7).
+ * Bounds:   attempts per request retry_conf.attempts_max; a worker is not tried twice while another candidate stands (decision 7). One error reply at a time is held (held.h).
+ * Blame:    each attempt tells its worker's breaker once how it went (outcome.c).
  * Not here: what the reply looks like to the client (sinks: inference/sinks.c), whether the request is valid (api/).
  */
 #pragma once

@@ -28,7 +28,7 @@ uint32_t retry_backoff_ms(const struct retry_conf *conf, unsigned k, struct rand
     ms = MIN(ms, (double)conf->max_ms); /* an infinite power too */
     if (conf->jitter > 0)
         ms += round(ms * conf->jitter * (2 * random_unit(random) - 1));
-    return (uint32_t)MAX(ms, 0.0);
+    return (uint32_t)MIN(MAX(ms, 0.0), (double)(UINT32_MAX - 1));
 }
 
 bool retry_status(unsigned status)

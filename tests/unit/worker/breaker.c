@@ -1,6 +1,8 @@
 /* breaker.c -- the circuit breaker's rules. Time is a number that the test advances. */
 #include "test.h"
 
+#include <pthread.h>
+
 #include "worker/breaker.h"
 
 static struct breaker b;
@@ -266,6 +268,35 @@ static void the_same_settings_are_the_same(void **state)
     assert_false(breaker_conf_eq(&conf, &other));
 }
 
+/* Many threads, one probe: the word is swapped, never half-written. */
+static _Atomic unsigned probes, wrong;
+
+static void *knock(void *arg)
+{
+    for (unsigned i = 0; i < 20000; i++) {
+        if (breaker_enter(&b, &conf, now_us) != BREAKER_PROBE)
+            continue;
+        if (atomic_fetch_add(&probes, 1) != 0)
+            atomic_fetch_add(&wrong, 1);
+        atomic_fetch_sub(&probes, 1);
+        breaker_report(&b, &conf, BREAKER_NOTHING, /* probe= */ true, now_us);
+    }
+    return arg;
+}
+
+static void threads_share_one_probe(void **state)
+{
+    pthread_t threads[4];
+
+    open_and_due();
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, knock, NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&wrong), 0);
+    assert_state(BREAKER_HALF_OPEN);
+}
+
 #define RULE(f) cmocka_unit_test_setup(f, open_breaker)
 
 int main(void)
@@ -290,6 +321,7 @@ int main(void)
         RULE(transitions_and_outcomes_are_counted),
         RULE(a_clock_that_is_a_turn_behind_does_no_harm),
         RULE(the_same_settings_are_the_same),
+        RULE(threads_share_one_probe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
