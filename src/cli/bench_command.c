@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "http/client.h"
 #include "load/load.h"
+#include "load/popularity.h"
 
 #define BODY_MAX (64u << 20) /* bytes of --body-file */
 
@@ -24,7 +25,8 @@ struct bench_config {
     struct str client_cert_path, client_key_path;
     bool stream, ignore_eos, done_optional, progress, quiet;
     uint32_t max_tokens, prompt_bytes, prefixes, concurrency, threads;
-    double shared_prefix, rate, duration_s, warmup_s, drain_s, connect_s, timeout_s, idle_s;
+    struct str prefix_header;
+    double shared_prefix, popularity, rate, duration_s, warmup_s, drain_s, connect_s, timeout_s, idle_s;
     uint64_t requests, seed;
 };
 
@@ -184,6 +186,19 @@ static const struct option OPTIONS[] = {
       .max = LOAD_PREFIXES_MAX,
       .value = "N",
       .help = "how many different shared prefixes there are; each request draws one" },
+    { .name = "--popularity",
+      .type = OPT_F64,
+      .at = AT(popularity),
+      .def = "0",
+      .min = 0,
+      .max = POPULARITY_EXPONENT_MAX,
+      .value = "EXPONENT",
+      .help = "Zipf's law for the draw: prefix i comes in proportion to 1 / i^EXPONENT; 0 = all equally often" },
+    { .name = "--prefix-header",
+      .type = OPT_STR,
+      .at = AT(prefix_header),
+      .value = "NAME",
+      .help = "header that names a request's prefix (prefix-0, prefix-1, ...), as a session key would: x-smg-routing-key" },
     { .name = "--body-file",
       .type = OPT_PATH,
       .at = AT(body_file),
@@ -307,6 +322,8 @@ static int make_conf(const struct bench_config *c, struct arena *arena, struct b
         .prompt_bytes = c->prompt_bytes,
         .shared_prefix = c->shared_prefix,
         .prefixes = c->prefixes,
+        .popularity = c->popularity,
+        .prefix_header = c->prefix_header,
         .seed = c->seed,
         .concurrency = c->concurrency,
         .rate = c->rate,

@@ -328,7 +328,7 @@ static void start(struct driver *d, struct load_slot *s, uint64_t due_us)
         .port = c->port,
         .tls = c->tls != NULL,
         .method = c->endpoint == LOAD_GET ? HTTP_GET : HTTP_POST,
-        .head = r->prefixes[r->prefixes_n > 1 ? random_below(&d->random, r->prefixes_n) : 0],
+        .head = r->prefixes[popularity_draw(&r->popularity, &d->random)],
         .body = { s->tail, r->tail.n },
         .connect_ms = c->connect_ms,
         .head_ms = c->head_ms,

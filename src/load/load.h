@@ -63,9 +63,11 @@ struct load_conf {
     uint32_t max_tokens;   /* 0 = not sent */
     uint32_t prompt_bytes; /* text of a prompt, at least about 20 */
     double shared_prefix;  /* 0..1: share of the prompt that comes from one of `prefixes` texts; the rest is of no other request */
-    uint32_t prefixes;     /* 0 = 1; each request draws one, all equally likely */
-    struct str body;       /* sent as it is in place of all this; p = NULL: none */
-    uint64_t seed;         /* same seed, same texts and arrival times */
+    uint32_t prefixes;     /* 0 = 1; each request draws one */
+    double popularity;     /* Zipf's exponent for that (load/popularity.h); 0 = all equally likely */
+    struct str prefix_header; /* name of a header that says which one it is, "prefix-0" and so on; empty = none */
+    struct str body;          /* sent as it is in place of all this; p = NULL: none */
+    uint64_t seed;            /* same seed, same texts and arrival times */
 
     /* the pace */
     uint32_t concurrency; /* requests in flight at most; 0 = 16, in the open loop 10000 or what file descriptors allow */

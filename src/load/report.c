@@ -184,6 +184,7 @@ static void put_config(struct json_writer *w, const struct load_report *r, const
     json_put_u64(w, "prompt_bytes", c->prompt_bytes);
     json_put_f64(w, "shared_prefix", c->shared_prefix);
     json_put_u64(w, "prefixes", c->prefixes);
+    json_put_f64(w, "popularity", c->popularity);
     json_put_u64(w, "seed", c->seed);
     json_end(w);
 }

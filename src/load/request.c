@@ -1,6 +1,8 @@
 /* load/request.c -- heads, bodies, prompts */
 #include "load/request.h"
 
+#include <stdio.h>
+
 #include "base/random.h"
 #include "http/h1.h"
 #include "json/json_write.h"
@@ -35,6 +37,11 @@ static void put_words(struct buf *out, size_t n, uint64_t seed)
     out->n += n;
 }
 
+void load_put_prefix(struct buf *out, uint64_t seed, uint32_t prefix, size_t bytes)
+{
+    put_words(out, bytes, seed ^ ((uint64_t)prefix + 1) << 32);
+}
+
 /* ---- the body, in two halves around the place where the shared part ends ---- */
 
 static void put_common_members(struct buf *out, const struct load_conf *conf)
@@ -57,7 +64,7 @@ static void put_common_members(struct buf *out, const struct load_conf *conf)
         buf_puts(out, "\"stream\":true,");
 }
 
-static void put_beginning(struct buf *out, const struct load_conf *conf, size_t shared, uint64_t seed)
+static void put_beginning(struct buf *out, const struct load_conf *conf, size_t shared, uint32_t prefix)
 {
     buf_put_char(out, '{');
     put_common_members(out, conf);
@@ -66,18 +73,18 @@ static void put_beginning(struct buf *out, const struct load_conf *conf, size_t 
         buf_puts(out, "\"messages\":[");
         if (shared) {
             buf_puts(out, "{\"role\":\"system\",\"content\":\"");
-            put_words(out, shared, seed);
+            load_put_prefix(out, conf->seed, prefix, shared);
             buf_puts(out, "\"},");
         }
         buf_puts(out, "{\"role\":\"user\",\"content\":\"");
         break;
     case LOAD_COMPLETIONS:
         buf_puts(out, "\"prompt\":\"");
-        put_words(out, shared, seed);
+        load_put_prefix(out, conf->seed, prefix, shared);
         break;
     case LOAD_GENERATE:
         buf_puts(out, "\"text\":\"");
-        put_words(out, shared, seed);
+        load_put_prefix(out, conf->seed, prefix, shared);
         break;
     case LOAD_GET:
         break;
@@ -108,7 +115,18 @@ static bool put_default(struct buf *out, const struct load_conf *conf, struct st
     return is_given(conf, name) || h1_put_field(out, name, value);
 }
 
-static int put_head(struct buf *out, const struct load_conf *conf, size_t body_bytes, struct err *err)
+/* The header by which a request says which prefix it has. */
+static int put_prefix_header(struct buf *out, const struct load_conf *conf, uint32_t prefix, struct err *err)
+{
+    char value[24];
+    int n = snprintf(value, sizeof value, "prefix-%u", prefix);
+
+    if (!http_is_token(conf->prefix_header) || !h1_put_field(out, conf->prefix_header, (struct str){ value, (size_t)n }))
+        return err_set(err, ERR_INVALID, "\"%.*s\" cannot be the name of a header", STR_FMT(conf->prefix_header));
+    return 0;
+}
+
+static int put_head(struct buf *out, const struct load_conf *conf, uint32_t prefix, size_t body_bytes, struct err *err)
 {
     const struct endpoint *e = &ENDPOINTS[conf->endpoint];
 
@@ -134,23 +152,29 @@ static int put_head(struct buf *out, const struct load_conf *conf, size_t body_b
         if (!http_is_token(conf->headers[i].name) || !h1_put_field(out, conf->headers[i].name, conf->headers[i].value))
             return err_set(err, ERR_INVALID, "header \"%.*s\": name or value has characters that cannot stand in a header",
                            STR_FMT(conf->headers[i].name));
+    if (conf->prefix_header.n) {
+        int r = put_prefix_header(out, conf, prefix, err);
+
+        if (r < 0)
+            return r;
+    }
     h1_put_end(out);
     return 0;
 }
 
 /* ---- all of it ---- */
 
-/* One whole prefix into the arena: BODY is what of it lies before the tail. */
-static int add_prefix(struct load_request *r, const struct load_conf *conf, struct str body, struct str *ret, struct err *err)
+/* Prefix number I, whole, into the arena: BODY is what of it lies before the tail. */
+static int add_prefix(struct load_request *r, const struct load_conf *conf, uint32_t i, struct str body, struct err *err)
 {
     _cleanup_(buf_fini) struct buf out = { 0 };
-    int status = put_head(&out, conf, body.n + r->tail.n, err);
+    int status = put_head(&out, conf, i, body.n + r->tail.n, err);
 
     if (status < 0)
         return status;
     buf_put(&out, body);
-    *ret = out.failed ? STR_NONE : arena_str(&r->arena, buf_str(&out));
-    return ret->p ? 0 : err_set(err, ERR_NOMEM, "requests: %s", err_text(ERR_NOMEM));
+    r->prefixes[i] = out.failed ? STR_NONE : arena_str(&r->arena, buf_str(&out));
+    return r->prefixes[i].p ? 0 : err_set(err, ERR_NOMEM, "requests: %s", err_text(ERR_NOMEM));
 }
 
 static int build_generated(struct load_request *r, const struct load_conf *conf, struct err *err)
@@ -167,10 +191,10 @@ static int build_generated(struct load_request *r, const struct load_conf *conf,
         _cleanup_(buf_fini) struct buf body = { 0 };
         int status;
 
-        put_beginning(&body, conf, shared, conf->seed ^ (uint64_t)(i + 1) << 32);
+        put_beginning(&body, conf, shared, i);
         if (body.failed)
             return err_set(err, ERR_NOMEM, "requests: %s", err_text(ERR_NOMEM));
-        status = add_prefix(r, conf, buf_str(&body), &r->prefixes[i], err);
+        status = add_prefix(r, conf, i, buf_str(&body), err);
         if (status < 0)
             return status;
     }
@@ -193,12 +217,12 @@ int load_request_init(struct load_request *r, const struct load_conf *conf, stru
     *r = (struct load_request){ .prefixes_n = prefixes, .stream = conf->stream };
     arena_init(&r->arena, /* cache= */ NULL, /* max_bytes= */ 0);
     r->prefixes = arena_array(&r->arena, prefixes, sizeof *r->prefixes);
-    if (!r->prefixes)
+    if (!r->prefixes || popularity_init(&r->popularity, prefixes, conf->popularity) < 0)
         status = err_set(err, ERR_NOMEM, "requests: %s", err_text(ERR_NOMEM));
     else if (generated)
         status = build_generated(r, conf, err);
     else
-        status = add_prefix(r, conf, conf->endpoint == LOAD_GET ? STR_NONE : conf->body, &r->prefixes[0], err);
+        status = add_prefix(r, conf, 0, conf->endpoint == LOAD_GET ? STR_NONE : conf->body, err);
     if (status < 0)
         load_request_fini(r);
     return status;
@@ -206,6 +230,7 @@ int load_request_init(struct load_request *r, const struct load_conf *conf, stru
 
 void load_request_fini(struct load_request *r)
 {
+    popularity_fini(&r->popularity);
     arena_fini(&r->arena);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "load/load.h"
+#include "load/popularity.h"
 
 #define LOAD_ID_DIGITS 16
 
@@ -18,13 +19,17 @@ struct load_request {
     struct arena arena;   /* everything below lies here */
     struct str *prefixes; /* whole beginnings, HTTP head included */
     uint32_t prefixes_n;
-    struct str tail; /* template of a slot's tail, its id all zeros; empty for requests without a unique part */
+    struct popularity popularity; /* owned; of the prefixes */
+    struct str tail;              /* template of a slot's tail, its id all zeros; empty for requests without a unique part */
     bool stream;
 };
 
 /* ERR_INVALID (a header that would break the framing), ERR_LIMIT (memory), ERR_NOMEM. */
 int load_request_init(struct load_request *r, const struct load_conf *conf, struct err *err) _must_check_;
 void load_request_fini(struct load_request *r);
+
+/* The shared text number PREFIX of a run with SEED, BYTES long; what simulators without a wire use, too. OUT fails stickily. */
+void load_put_prefix(struct buf *out, uint64_t seed, uint32_t prefix, size_t bytes);
 
 /* Writes the id of request number N into a slot's TAIL (a copy of the template). Different N give different ids. */
 void load_request_mark(char *tail, uint64_t seed, uint64_t n);

@@ -55,6 +55,8 @@ static int check(const struct load_conf *c, struct err *err)
     if (!(c->rate >= 0) || !(c->duration_s >= 0) || !(c->warmup_s >= 0) || !(c->drain_s >= 0) || !(c->shared_prefix >= 0) ||
         c->shared_prefix > 1)
         return err_set(err, ERR_INVALID, "rate, times and shares are not negative, and a share is at most 1");
+    if (!(c->popularity >= 0) || c->popularity > POPULARITY_EXPONENT_MAX)
+        return err_set(err, ERR_INVALID, "popularity: an exponent of 0 to %d", POPULARITY_EXPONENT_MAX);
     if (c->duration_s == 0 && c->requests == 0)
         return err_set(err, ERR_INVALID, "a run needs a duration or a number of requests");
     if (c->threads > LOAD_THREADS_MAX || c->concurrency > LOAD_CONCURRENCY_MAX || c->prompt_bytes > LOAD_PROMPT_MAX ||

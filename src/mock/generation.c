@@ -53,8 +53,10 @@ static void enter(struct generation *g, enum generation_state state)
         if (g->engine->shared->conf.mode == MOCK_REALISTIC)
             model_cancel(&g->engine->model, &g->model);
     }
-    if (state == GEN_DONE)
+    if (state == GEN_DONE) {
         ENGINE_COUNT(g->engine, running, -1);
+        ENGINE_COUNT(g->engine, cached_tokens, g->model.cached_tokens);
+    }
 }
 
 /* ---- what the answer will be ---- */

@@ -343,6 +343,9 @@ void mock_requests(struct exchange *ex, void *context)
     json_put_u64(&w, "finished", ENGINE_SUM(e, finished));
     json_put_u64(&w, "aborted", ENGINE_SUM(e, aborted));
     json_put_u64(&w, "failed", ENGINE_SUM(e, failed));
+    json_put_u64(&w, "prompt_tokens", ENGINE_SUM(e, prompt_tokens));
+    json_put_u64(&w, "cached_tokens", ENGINE_SUM(e, cached_tokens));
+    json_put_u64(&w, "output_tokens", ENGINE_SUM(e, output_tokens));
     json_key(&w, STR("requests"));
     record_write_json(&e->shared->record, &w);
     json_end(&w);

@@ -1,4 +1,5 @@
 """`smg bench` against mock engines: what it reports is what happened, wrk sees the same, and 9,500 streams are held."""
+import collections
 import json
 import os
 import re
@@ -135,6 +136,22 @@ def test_prompts_share_their_prefix_and_nothing_else(start):
     assert len({m[0]["content"] for m in messages}) == 2
     assert len({m[1]["content"] for m in messages}) == 20
     assert {len(m[1]["content"]) for m in messages} == {200}
+
+
+def test_a_popular_prefix_comes_more_often_and_is_named(start):
+    body = b"{}"
+    engine = start(ScriptedEngine, lambda c, r: c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n" + body))
+    status, report, _ = bench(engine.url, "-n", 200, "-c", 4, "--prompt-bytes", 100, "--shared-prefix", 0.7, "--prefixes", 3, "--popularity", 2,
+                              "--prefix-header", "x-smg-routing-key")
+    assert status == 0 and report["config"]["popularity"] == 2
+    named = collections.Counter()
+    texts = {}
+    for request in engine.requests:
+        name = re.search(rb"x-smg-routing-key: (\S+)", request).group(1).decode()
+        named[name] += 1
+        texts.setdefault(name, set()).add(json.loads(request.split(b"\r\n\r\n", 1)[1])["messages"][0]["content"])
+    assert [len(t) for t in texts.values()] == [1, 1, 1]
+    assert named["prefix-0"] > 2 * named["prefix-1"] > 2 * named["prefix-2"] > 0  # 147, 37 and 16 of 200 are due
 
 
 def test_ctrl_c_prints_what_there_is(start):

@@ -170,6 +170,27 @@ static void headers_and_the_key_are_sent(void **state)
     load_request_fini(&r);
 }
 
+static void a_request_names_its_prefix_where_that_is_asked_for(void **state)
+{
+    struct load_conf c = a_conf();
+    struct load_request r;
+    struct err err = { 0 };
+
+    c.shared_prefix = 0.5;
+    c.prefixes = 12;
+    c.prefix_header = STR("x-smg-routing-key");
+    assert_int_equal(load_request_init(&r, &c, NULL), 0);
+    (void)parse(&r, 0, 1);
+    assert_str(http_value(&parsed.head.fields, HF_X_SMG_ROUTING_KEY), "prefix-0");
+    (void)parse(&r, 11, 2);
+    assert_str(http_value(&parsed.head.fields, HF_X_SMG_ROUTING_KEY), "prefix-11");
+    load_request_fini(&r);
+
+    c.prefix_header = STR("no header");
+    assert_int_equal(load_request_init(&r, &c, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "no header"));
+}
+
 static void a_header_of_the_user_takes_the_place_of_ours(void **state)
 {
     static const struct load_header HEADERS[] = { { STR_INIT("Host"), STR_INIT("elsewhere") },
@@ -196,6 +217,8 @@ static void memory_that_runs_out_is_an_error_and_leaks_nothing(void **state)
 
         c.shared_prefix = 0.5;
         c.prefixes = 3;
+        c.popularity = 1;
+        c.prefix_header = STR("k");
         c.api_key = STR("k");
         status = load_request_init(&r, &c, NULL);
         assert_true(status == 0 || status == ERR_NOMEM);
@@ -261,6 +284,7 @@ int main(void)
         cmocka_unit_test(the_other_endpoints_have_their_own_shape),
         cmocka_unit_test(a_given_body_goes_out_as_it_is),
         cmocka_unit_test(headers_and_the_key_are_sent),
+        cmocka_unit_test(a_request_names_its_prefix_where_that_is_asked_for),
         cmocka_unit_test(a_header_of_the_user_takes_the_place_of_ours),
         cmocka_unit_test(memory_that_runs_out_is_an_error_and_leaks_nothing),
         cmocka_unit_test(what_would_break_the_framing_is_refused_and_a_key_not_repeated),

@@ -377,6 +377,9 @@ static void a_conversation_finds_its_prefix_in_the_cache(void **state)
     assert_has(&next, "\"cached_tokens\":32"); /* 73 + 4 + 9 bytes of prompt and 80 of answer hold two blocks of 64 */
     forget(&first);
     forget(&next);
+    first = ask("GET", "/mock/requests", NULL, "");
+    assert_has(&first, "\"cached_tokens\":32,");
+    forget(&first);
     buf_fini(&body);
     stop();
 }
