@@ -355,6 +355,7 @@ def test_dp_42_a_tenants_own_highest_class(start, holding, pool, tmp_path):
     holding.holds(1)
     vip = pool.submit(ask, g, {**priority("system"), "x-smg-tenant-id": "vip"})
     assert error(bulk.result()) == "scheduler_preempted"
+    wait_until(lambda: holding.left == 1)
     holding.holds(1)
     holding.let_go()
     assert vip.result().status_code == 200
@@ -393,6 +394,7 @@ def test_dp_42_clients_that_leave_free_their_place_and_their_slot(start, holding
     last = pool.submit(ask, g)
     waits(g, 1, depth("default"))
     running.close()
+    wait_until(lambda: holding.left == 1)
     holding.holds(1)
     holding.let_go()
     assert last.result().status_code == 200

@@ -156,6 +156,8 @@ static void *come_and_go(void *arg)
             sched_yield();
         atomic_fetch_sub(&inside, 1);
         permits_leave(&p, &me.w);
+        while (atomic_load(&me.w.pending) > 0) /* a message is on its way: the waiter must stand */
+            sched_yield();
     }
     return NULL;
 }

@@ -18,16 +18,16 @@ static inline void note_granted(struct waiter *w)
     struct noted *n = CONTAINER_OF(w, struct noted, w);
 
     n->order = atomic_fetch_add(&grants, 1) + 1;
-    atomic_fetch_sub(&w->pending, 1);
     atomic_fetch_add(&n->granted, 1);
+    atomic_fetch_sub(&w->pending, 1); /* last: the waiter may be gone after it */
 }
 
 static inline void note_preempted(struct waiter *w)
 {
     struct noted *n = CONTAINER_OF(w, struct noted, w);
 
-    atomic_fetch_sub(&w->pending, 1);
     atomic_fetch_add(&n->preempted, 1);
+    atomic_fetch_sub(&w->pending, 1);
 }
 
 static const struct waiter_ops NOTES = { .granted = note_granted, .preempted = note_preempted };
