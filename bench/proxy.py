@@ -3,7 +3,8 @@
 
 The proxy under test runs on core 0 with one thread (where it lets itself be told so), engine and load generator on core 1. CPU time comes from the kernel's accounting
 (/proc/PID/task/*/schedstat, children included), so it does not depend on how busy the other core was. Rounds alternate between the proxies; the tables show medians and, behind
-them, the spread (max - min) in percent. "of nginx's" is the median of the rounds' own ratios: what disturbs a round disturbs both sides of it. Access logs are on for smg and nginx (to a file); HAProxy logs nothing, which favours it.
+them, the spread (max - min) in percent. "of nginx's" is the median of the rounds' own ratios: what disturbs a round disturbs both sides of it.
+Streams are compared a second time "side by side": see beside(). Access logs are on for smg and nginx (to a file); HAProxy logs nothing, which favours it.
 
     bench/proxy.py --build build-bench [--rounds 7] [--seconds 3] [--streams 9500] [--only smg,nginx]
 """
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -29,6 +31,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROXY_CORE, LOAD_CORE = "0", "1"
 TLS = []  # during the part "tls": certificate and key, which the proxies show to clients
 TOKENS = 64
+BURST = 8  # events in one write of the engine: 1.6 KB, so that also nginx takes it in one read
 SLICE = 50  # calls of one contestant before the next one's turn, where latency is measured
 
 
@@ -341,18 +344,47 @@ def measure_latency(args, names, directory):
     show("the same, one connection, engine on the proxy's core: latency", ["proxy", "p50 us", "p99 us", "added p50", "added p99", "min..max"], rows)
 
 
+def stream_cost(args, p, concurrency, requests):
+    """(CPU us/stream, streams/s) of P under one load."""
+    before = cpu_ns(p.process.pid)
+    done, seconds = streams(args.build, p.port, concurrency, requests)
+    return (cpu_ns(p.process.pid) - before) / 1000 / max(1, done), done / seconds
+
+
+def beside(args, pair, concurrency, requests):
+    """What the first of PAIR costs per stream, of what the second does, when both work at the same time on one core, each for half of the load: the machine is then in the same
+    state for both, whatever that state is."""
+    cost = [None, None]
+
+    def load(i):
+        cost[i] = stream_cost(args, pair[i], concurrency // 2, requests // 2)[0]
+
+    threads = [threading.Thread(target=load, args=(i,)) for i in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if None in cost:
+        raise SystemExit("a load generator failed")
+    return cost[0] / cost[1]
+
+
 def measure_streams(args, title, proxies, concurrency, requests):
     got = {name: [] for name in proxies}
+    # The original SMG would take most of the core, and nginx would wait for it.
+    ratios = {name: [] for name in proxies if "nginx" in proxies and name not in ("nginx", "SMG")}
     for _ in range(args.rounds):
         for name, p in proxies.items():
-            before = cpu_ns(p.process.pid)
-            done, seconds = streams(args.build, p.port, concurrency, requests)
-            got[name].append(((cpu_ns(p.process.pid) - before) / 1000 / max(1, done), done / seconds))
+            got[name].append(stream_cost(args, p, concurrency, requests))
+        for name, found in ratios.items():
+            found.append(beside(args, (proxies[name], proxies["nginx"]), concurrency, requests))
     cpu = {name: [x[0] for x in g] for name, g in got.items()}
     rows = []
     for name, g in got.items():
-        rows.append([name, f"{median([x[1] for x in g]):.0f}", f"{median(cpu[name]):.1f}", f"{median(cpu[name]) / (TOKENS + 2):.3f}", f"{spread(cpu[name]):.0f} %", of_nginx(cpu, name)])
-    show(title + (", TLS" if TLS else ""), ["proxy", "streams/s", "CPU us/stream", "CPU us/event", "spread", "of nginx's"], rows)
+        r = ratios.get(name)
+        rows.append([name, f"{median([x[1] for x in g]):.0f}", f"{median(cpu[name]):.1f}", f"{median(cpu[name]) / (TOKENS + 2):.3f}", f"{spread(cpu[name]):.0f} %", of_nginx(cpu, name),
+                     *([f"{median(r):.2f}", f"{min(r):.2f}..{max(r):.2f}"] if r else ["-", "-"])])
+    show(title + (", TLS" if TLS else ""), ["proxy", "streams/s", "CPU us/stream", "CPU us/event", "spread", "of nginx's", "side by side", "min..max"], rows)
 
 
 def measure_memory(args, proxies):
@@ -396,7 +428,10 @@ def main():
             args, f"streams of {TOKENS} tokens, 100 tokens/s each, 300 at a time: every event is a read and a write of its own", proxies, 300, 300 * args.seconds * 3 // 2),
             "--flush-each", "--tokens-per-second", "100", "--output-tokens", str(TOKENS))
         with_engine(args, names, directory, "streams", lambda proxies: measure_streams(
-            args, f"streams of {TOKENS} tokens as fast as they go, 256 at a time: several events in a read", proxies, 256, 2500 * args.seconds),
+            args, f"streams of {TOKENS} tokens, 800 tokens/s each in bursts of {BURST}, 256 at a time: every read holds a burst", proxies, 256, 2500 * args.seconds),
+            "--tokens-per-second", "800", "--burst", str(BURST), "--output-tokens", str(TOKENS))
+        with_engine(args, names, directory, "streams", lambda proxies: measure_streams(
+            args, f"streams of {TOKENS} tokens as fast as they go, 256 at a time: how many events a read holds is left to chance", proxies, 256, 2500 * args.seconds),
             "--flush-each", "--output-tokens", str(TOKENS))
         if "tls" in args.parts:
             measure_tls(args, [n for n in names if n in ("smg", "nginx")], directory)

@@ -6,6 +6,7 @@
  *   loads.c           GET /get_loads
  *   profile.c         POST /start_profile, /stop_profile
  *   engine_metrics.c  GET /engine_metrics
+ *   policies.c        GET, PATCH, DELETE /policies (policies.h)
  *
  * In:       an exchange that passed auth, with its body.   Out: its reply.
  * Lists are read from the snapshot of the loop, in turns. What changes something, or wants to know about a job, becomes a command to the control thread

@@ -8,6 +8,7 @@
  *                     else --api-key                           who has it; a tenant's key does not do
  *                     else tenant keys only                    nobody
  *                     nothing                                  everybody
+ *      data plane with x-smg-debug: as the control plane
  *
  * In: an exchange whose route is known.   Out: ex->principal (id, role), or the reply: 401 with a challenge, 403, 503 while the issuer's keys cannot be had; and the audit record at the
  * end. Where a key or an issuer is in force, credential_is_ours keeps what authenticates against us from being forwarded to a worker, on public and open routes, too; sent_secret is

@@ -31,8 +31,15 @@ static const char *text_of(struct arena *arena, struct str s)
     return s.n ? arena_str(arena, s).p : NULL;
 }
 
-static int run(const struct launch_config *config, struct arena *arena)
+/* The command line, the environment and the configuration file once more. */
+static int read_again(void *arg, struct arena *arena, struct launch_config *ret, struct option_report *report)
 {
+    return launch_parse(arg, arena, ret, report);
+}
+
+static int run(const struct launch_config *config, struct option_input *in, struct arena *arena)
+{
+    const struct gateway_source source = { .read = read_again, .arg = in };
     struct log_conf log = {
         .level = (enum log_level)config->log_level,
         .format = config->log_json ? LOG_JSON : LOG_TEXT,
@@ -46,7 +53,7 @@ static int run(const struct launch_config *config, struct arena *arena)
     if (r < 0)
         return cli_fail(&err);
     print_banner(config);
-    r = gateway_run(config, &err);
+    r = gateway_run(config, &source, &err);
     log_stop();
     return r < 0 ? cli_fail(&err) : 0;
 }
@@ -63,7 +70,7 @@ int cli_launch(int argc, const char *const *argv)
     r = launch_parse(&in, &arena, &config, &report);
     status = cli_parsed(r, &LAUNCH_TABLE, &report);
     if (r == 0 && status == 0)
-        status = run(&config, &arena);
+        status = run(&config, &in, &arena);
     arena_fini(&arena);
     return status;
 }

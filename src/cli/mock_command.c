@@ -73,6 +73,8 @@ static const struct option OPTIONS[] = {
       .help = "time that an answer takes before its first token" },
     { .name = "--tokens-per-second", .type = OPT_F64, .at = CONF(tokens_per_second), .def = "0", .min = 0, .max = 1000000,
       .help = "rate of one answer; 0 = all at once" },
+    { .name = "--burst", .type = OPT_U32, .at = CONF(burst), .def = "1", .min = 1, .max = 100000,
+      .help = "with a rate: so many events of a stream come at a time, as from multi-step scheduling and speculative decoding" },
 
     { .name = "--prefill-tps", .type = OPT_F64, .at = CONF(prefill_tps), .def = "8000", .min = 0.001, .max = 1e9, .group = "Realistic engine",
       .help = "prompt tokens prefilled per second" },

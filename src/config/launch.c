@@ -41,14 +41,6 @@ static int split_control_keys(struct launch_config *c, struct arena *arena, stru
     return 0;
 }
 
-static void add_notes(const struct launch_config *c, struct option_report *report)
-{
-    if (option_source(&LAUNCH_TABLE, report, "--policy") == OPTION_DEFAULT)
-        option_report_add(report, OPTION_NOTE,
-                          "workers are chosen by %s: cache_aware, the usual default, is not available in this version",
-                          launch_policy_name(c->policy));
-}
-
 int launch_parse(const struct option_input *in, struct arena *arena, struct launch_config *ret, struct option_report *report)
 {
     int r = options_parse(&LAUNCH_TABLE, in, arena, ret, sizeof *ret, report);
@@ -66,8 +58,6 @@ int launch_parse(const struct option_input *in, struct arena *arena, struct laun
     if (r < 0)
         return r;
     launch_check(ret, report);
-    if (report->worst == OPTION_NOTE)
-        add_notes(ret, report);
     if (arena->failed)
         return ERR_NOMEM;
     return report->worst > OPTION_NOTE ? ERR_INVALID : 0;

@@ -64,6 +64,8 @@ enum launch_tls_version { LAUNCH_TLS_1_2, LAUNCH_TLS_1_3 };
 enum launch_timestamps { LAUNCH_TIMESTAMPS_SMG, LAUNCH_TIMESTAMPS_RFC3339 };
 
 struct launch_config {
+    struct str config_file; /* path; empty = none */
+
     /* Listener and workers */
     struct str host;                    /* IPv4, IPv6 without brackets, or a name; not resolved here */
     uint16_t port;                      /* 1..65535 */
@@ -78,7 +80,11 @@ struct launch_config {
     uint64_t memory_limit_bytes;      /* 0 = from the cgroup */
 
     /* Routing */
-    enum launch_policy policy; /* never UNSET */
+    enum launch_policy policy;        /* never UNSET */
+    enum launch_policy shadow_policy; /* UNSET = none */
+
+    double cache_threshold, balance_rel_threshold, balance_token_usage_threshold, overload_token_usage_threshold;
+    uint64_t balance_abs_threshold, eviction_interval_s, max_tree_size, block_size;
 
     /* Requests */
     uint32_t request_timeout_s;
@@ -123,8 +129,7 @@ struct launch_config {
 
     /* ---- not available yet ---- */
 
-    double cache_threshold, balance_rel_threshold, balance_token_usage_threshold, overload_token_usage_threshold;
-    uint64_t balance_abs_threshold, eviction_interval_s, max_tree_size, block_size, max_idle_s;
+    uint64_t max_idle_s;
     enum launch_assignment assignment_mode;
     uint64_t prefix_token_count;
     double prefix_hash_load_factor, least_load_kv_pressure_weight, least_load_default_throughput;
@@ -193,7 +198,7 @@ struct launch_config {
 
 extern const struct option_table LAUNCH_TABLE;
 
-/* Reads the arguments behind `smg` or `smg launch`. As options_parse; in addition the rules of launch_check and the notes ("the default policy is ...") are in REPORT. */
+/* Reads the arguments behind `smg` or `smg launch`. As options_parse; in addition the rules of launch_check are in REPORT. */
 int launch_parse(const struct option_input *in, struct arena *arena, struct launch_config *ret,
                  struct option_report *report) _must_check_;
 

@@ -24,6 +24,7 @@ struct parse {
     struct arena *arena;
     struct option_report *report;
     struct option_seen *seen; /* arena; one per row */
+    struct json config;       /* the configuration file's map; absent: there is none */
     char *out;
     int at;              /* index of the token that comes next */
     bool only_arguments; /* behind "--" */
@@ -159,6 +160,9 @@ static int give(struct parse *p, const struct option *o, struct str spelling, st
     else if (r < 0 && source == OPTION_ENV)
         option_report_add(p->report, OPTION_USAGE, "invalid value '%.*s' in the environment variable %.*s (%s): %s", STR_FMT(shown),
                           STR_FMT(spelling), o->name, err.message);
+    else if (r < 0 && source == OPTION_CONFIG)
+        option_report_add(p->report, OPTION_USAGE, "invalid value '%.*s' for '%s' in the configuration file: %s", STR_FMT(shown),
+                          o->name + 2, err.message);
     else if (r < 0 && option_is_positional(o))
         option_report_add(p->report, OPTION_USAGE, "invalid value '%.*s' for <%s>: %s", STR_FMT(shown), o->name, err.message);
     else if (r < 0)
@@ -463,6 +467,51 @@ static int read_environment(struct parse *p, const struct option *o)
     return 0;
 }
 
+static int give_configured(struct parse *p, const struct option *o, struct json value)
+{
+    struct str text;
+
+    if (option_config_text(value, p->arena, &text))
+        return give(p, o, str_of(o->name), text, OPTION_CONFIG);
+    option_report_add(p->report, OPTION_USAGE, "invalid value for '%s' in the configuration file: %s", o->name + 2,
+                      option_is_list(o) ? "a list of plain values is expected" : "a plain value is expected");
+    return 0;
+}
+
+static int read_config(struct parse *p, const struct option *o)
+{
+    struct json value = option_config_value(p->config, o, p->arena);
+    struct json_iter it;
+    int r = 0;
+
+    if (json_is_null(value))
+        return 0;
+    if (!json_is(value, JSON_ARRAY) || !option_is_list(o))
+        return give_configured(p, o, value);
+    seen_of(p, o)->source = OPTION_CONFIG; /* an empty list is a value, too */
+    it = json_iter(value);
+    while (r == 0 && json_next(&it))
+        r = give_configured(p, o, it.value);
+    return r;
+}
+
+/* The one row that names a file with the values of others: read before they are filled. */
+static int open_config(struct parse *p)
+{
+    for (size_t i = 0; i < p->table->options_n; i++) {
+        const struct option *o = &p->table->options[i];
+        const struct str *path = member_of(p, o);
+        int r = 0;
+
+        if (!(o->flags & OPT_CONFIG_FILE))
+            continue;
+        if (p->seen[i].source == OPTION_DEFAULT)
+            r = read_environment(p, o);
+        return r == 0 && path->n ? option_config_read(p->table, *path, p->arena, p->report, &p->config) : r;
+    }
+    return 0;
+}
+
 /* Defaults are the table's own text: one that its own row refuses is our bug (a unit test parses every table without arguments). */
 static int set_default(struct parse *p, const struct option *o)
 {
@@ -491,6 +540,10 @@ static int fill_the_rest(struct parse *p)
         if (p->seen[i].source != OPTION_DEFAULT)
             continue;
         r = read_environment(p, o);
+        if (r < 0)
+            return r;
+        if (p->seen[i].source == OPTION_DEFAULT)
+            r = read_config(p, o);
         if (r < 0)
             return r;
         if (p->seen[i].source != OPTION_DEFAULT)
@@ -596,6 +649,8 @@ int options_parse(const struct option_table *table, const struct option_input *i
         return ERR_NOMEM;
 
     r = walk(&p);
+    if (r == 0)
+        r = open_config(&p);
     if (r == 0)
         r = fill_the_rest(&p);
     if (r != 0)

@@ -24,7 +24,7 @@
  * Grammar (spec operations 2 with its BETTER points): `--flag value` and `--flag=value`; no abbreviations; a scalar or a boolean flag given twice, and `--flag=true`
  * for a boolean, are usage errors; a value may begin with "-" only behind "=", or when the option is a number; a list takes all tokens up to the next one that begins with
  * "-"; `--` ends the options. A name without a leading "-" is a positional argument. `-h` and `--help` are built in.
- * Precedence: command line (the option or its file variant), environment (an empty variable counts as unset), default.
+ * Precedence: command line (the option or its file variant), environment (an empty variable counts as unset), configuration file (option_config.c), default.
  * A feature that is missing is never accepted and ignored: an OPT_NOT_YET option or name stops the start, unless its value means "off" (.inert).
  * Memory: strings from argv and the environment are borrowed; the rest (lists, file contents, messages) lives in the caller's arena.
  * Threads: none; tables are constant. Files named by a file variant are read (blocking): call it before loops run.
@@ -60,7 +60,9 @@ enum option_flag {
     OPT_REQUIRED = 2, /* missing = usage error */
     OPT_ENV_PASSIVE =
         4, /* only a setting of another option's feature: while OPT_NOT_YET its environment variable alone asks for nothing */
-    OPT_GREEDY = 8, /* OPT_APPEND that takes several values at once on the command line, as a list does */
+    OPT_CONFIG_FILE = 16, /* OPT_PATH: names a file in YAML or JSON with values of the other options. At most one row */
+    OPT_LIVE = 32,        /* may change while the process runs: see options_take */
+    OPT_GREEDY = 8,       /* OPT_APPEND that takes several values at once on the command line, as a list does */
 };
 
 struct option_name {
@@ -148,7 +150,7 @@ struct option_problem {
     struct str text; /* arena; one line, no newline; main prints "smg: error: <text>" or "smg: note: <text>" */
 };
 
-enum option_source { OPTION_DEFAULT, OPTION_ENV, OPTION_FILE, OPTION_ARGV };
+enum option_source { OPTION_DEFAULT, OPTION_CONFIG, OPTION_ENV, OPTION_FILE, OPTION_ARGV };
 
 /* Filled by options_parse; zeroed by the caller. */
 struct option_report {
@@ -180,6 +182,11 @@ int options_parse(const struct option_table *table, const struct option_input *i
 
 void option_report_add(struct option_report *r, enum option_problem_kind kind, const char *fmt, ...) _printf_(3, 4);
 int option_report_status(const struct option_report *r); /* 0 (notes do not count), 1 or 2 */
+
+/* Compares two structs that TABLE filled, row by row. Live rows are taken over from FROM into INTO, strings and lists as they are, borrowed from FROM's arena; the others
+ * stay. FN is called for each row that differed; returns how many of them were taken. */
+unsigned options_take(const struct option_table *table, const void *from, void *into,
+                      void (*fn)(const struct option *o, bool taken, void *arg), void *arg);
 
 /* Where the value of the option NAME (as in the table) came from. */
 enum option_source option_source(const struct option_table *table, const struct option_report *r, const char *name);

@@ -32,8 +32,9 @@ struct dispatch {
     const struct worker *worker;                       /* reference; invariant 1 */
     const struct worker *tried[DISPATCH_ATTEMPTS_MAX]; /* references, to compare with */
     unsigned tried_n;
-    struct str model; /* canonical, arena */
-    struct str body;  /* what prepare() gave; arena */
+    const struct worker *shadow; /* what shadow_begin gave; until DONE */
+    struct str model;            /* canonical, arena */
+    struct str body;             /* what prepare() gave; arena */
     bool prepared;
     unsigned status;                             /* of the reply's head */
     uint64_t began_us, picked_us, first_part_us; /* loop clock; picked_us of the worker that has it now */
@@ -70,7 +71,8 @@ void dispatcher_free(struct dispatcher *d)
         return;
     for (unsigned i = 0; i < CANDIDATE_LISTS; i++) {
         free(d->lists[i].rows);
-        board_fini(&d->lists[i].board);
+        board_fini(&d->lists[i].boards[0]);
+        board_fini(&d->lists[i].boards[1]);
     }
     free(d->untried.rows);
     free(d);
@@ -97,6 +99,7 @@ static void become_done(struct dispatch *d)
     for (unsigned i = 0; i < d->tried_n; i++)
         worker_unref(d->tried[i]);
     d->tried_n = 0;
+    shadow_end(STEAL(d->shadow));
     d->step = DONE;
 }
 
@@ -186,6 +189,8 @@ static int pick(struct dispatch *d, struct dispatch_failure *failure)
 
     if (!p.worker)
         return ERR_NOT_FOUND;
+    if (p.shadow)
+        d->shadow = p.shadow;
     d->worker = p.worker;
     d->picked_us = loop_now_us(d->dispatcher->loop);
     d->tried[d->tried_n++] = p.worker;

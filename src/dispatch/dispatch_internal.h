@@ -20,7 +20,7 @@ struct candidates {
     uint64_t recheck_us;        /* loop clock: from then on the list is made anew */
     const struct worker **rows; /* owned array of borrowed workers, good while the serial holds */
     size_t n, cap;
-    struct policy_board board; /* about the rows; unused by `untried` */
+    struct policy_board boards[2]; /* about the rows: the policy's, and its shadow's; unused by `untried` */
 };
 
 #define CANDIDATE_LISTS 16 /* models at a time, direct-mapped by name; a collision costs a walk over the model's workers */
@@ -57,9 +57,34 @@ struct dispatch_pick {
     const struct worker *worker; /* reference, already counted (worker_load_begin); NULL: *failure says why */
     const char *policy;          /* its name, static; NULL when no policy was asked */
     struct policy_choice choice;
+    const struct worker
+        *shadow; /* reference, its shadow load counted: whom the shadow policy would have chosen; NULL = none asked. shadow_end() */
 };
+
+/* shadow.c: what the shadow policy would have chosen among the candidates of PICK's; for the first attempt of a request. */
+void shadow_begin(struct dispatcher *d, const struct dispatch_request *r, const struct worker *const *cand, size_t n,
+                  const struct policy_hint *hint, struct dispatch_pick *pick);
+void shadow_end(const struct worker *shadow); /* the request is over; NULL is fine */
 
 /* pick.c: an available worker of the request's model that was not tried, for LEG, chosen by the model's policy. *RET_MODEL: the canonical id, arena of the exchange. */
 struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, enum policy_leg leg,
                                    const struct worker *const *tried, unsigned tried_n, struct str *ret_model,
                                    struct dispatch_failure *failure);
+
+/* explain.c: one choice and what it was made from. Views good during the call. */
+struct explained {
+    struct exchange *ex;
+    unsigned attempt; /* from 1 */
+    enum policy_leg leg;
+    struct str model;
+    const char *policy;
+    const struct policy_choice *choice;
+    const struct worker *chosen; /* NULL: nobody was acceptable */
+    const struct worker *const *cand;
+    size_t n;
+    const struct worker_model *group;
+    const struct worker *const *tried;
+    unsigned tried_n;
+};
+bool explain_is_wanted(const struct exchange *ex);
+void explain(struct dispatcher *d, const struct explained *e);

@@ -5,6 +5,7 @@
  */
 #include "dispatch/dispatch_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define RETRY_AFTER_S 1 /* health checks may bring a worker back at any moment; a client should not wait long to ask again */
@@ -57,7 +58,8 @@ static struct candidates *candidates_of(struct dispatcher *d, const struct worke
         return NULL;
     c->n = 0;
     c->recheck_us = UINT64_MAX;
-    board_reset(&c->board);
+    board_reset(&c->boards[0]);
+    board_reset(&c->boards[1]);
     for (size_t i = 0; i < m->n; i++)
         if (is_of_leg(m->workers[i], leg) && worker_is_available(m->workers[i], now, &c->recheck_us))
             c->rows[c->n++] = m->workers[i];
@@ -147,8 +149,24 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     hint.model = entry->id.n ? entry->id : model;
     policy = policy_set_find(d->policies, d->loop, hint.model, leg);
     fill_hint(d, r, policy, &hint);
-    hint.board = c == &d->untried ? NULL : &c->board;
+    hint.board = c == &d->untried ? NULL : c->boards;
+    if (explain_is_wanted(r->ex))
+        pick.choice.scores = arena_array(&r->ex->arena, c->n, sizeof(double)); /* without memory for it: no scores */
+    for (size_t i = 0; pick.choice.scores && i < c->n; i++)
+        pick.choice.scores[i] = NAN;
     at = policy_pick(policy, c->rows, c->n, &hint, &pick.choice);
+    explain(d, &(struct explained){ .ex = r->ex,
+                                    .attempt = tried_n + 1,
+                                    .leg = leg,
+                                    .model = hint.model,
+                                    .policy = policy->ops->name,
+                                    .choice = &pick.choice,
+                                    .chosen = at < 0 ? NULL : c->rows[at],
+                                    .cand = c->rows,
+                                    .n = c->n,
+                                    .group = entry,
+                                    .tried = tried,
+                                    .tried_n = tried_n });
     if (at < 0) {
         none_available(failure);
         return pick;
@@ -158,5 +176,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     worker_load_begin(c->rows[at]);
     pick.worker = worker_ref(c->rows[at]);
     pick.policy = policy->ops->name;
+    if (tried_n == 0 && leg == POLICY_REGULAR)
+        shadow_begin(d, r, c->rows, c->n, &hint, &pick);
     return pick;
 }

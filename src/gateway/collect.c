@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "gateway/gateway_internal.h"
+#include "routing/cache_aware.h"
 
 static void collect_workers(struct prometheus_writer *w, const struct worker_table *t)
 {
@@ -141,6 +142,58 @@ static void collect_engines(struct prometheus_writer *w, const struct load_monit
     }
 }
 
+/* ---- --shadow-policy ---- */
+
+static void sample_count(struct prometheus_writer *w, const char *name, const char *help, const struct policy *p,
+                         const _Atomic uint64_t *n)
+{
+    prometheus_family(w, name, METRIC_COUNTER, help);
+    prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1,
+                      (double)atomic_load_explicit(n, memory_order_relaxed));
+}
+
+/* The largest load less the smallest, over the ready workers. */
+static int64_t spread_of(const struct worker_table *t, bool shadow)
+{
+    int64_t min = INT64_MAX, max = 0;
+
+    for (size_t i = 0; i < t->n; i++) {
+        const struct worker_live *l = t->workers[i]->live;
+        int64_t load = atomic_load_explicit(shadow ? &l->shadow_load : &l->load, memory_order_relaxed);
+
+        if (worker_is_ready(t->workers[i])) {
+            min = MIN(min, load);
+            max = MAX(max, load);
+        }
+    }
+    return MAX(0, max - MIN(min, max));
+}
+
+static void collect_shadow(struct prometheus_writer *w, struct gateway *g, const struct worker_table *t)
+{
+    const struct policy *p = policy_set_shadow(g->policies, g->control);
+    const struct shadow_counts *c = policy_set_shadow_counts(g->policies);
+
+    if (!p)
+        return;
+    sample_count(w, "smg_shadow_decisions_total", "Choices of the shadow policy", p, &c->decisions);
+    sample_count(w, "smg_shadow_agreed_total", "Choices of the shadow policy that were those of the serving one", p, &c->agreed);
+    sample_count(w, "smg_shadow_prompt_bytes_total", "Bytes of prompts that the shadow policy looked at", p, &c->prompt);
+    sample_count(w, "smg_shadow_matched_bytes_total", "Of them those that it expected in the cache of its worker", p, &c->matched);
+    sample_count(w, "smg_shadow_served_matched_bytes_total",
+                 "Of them those that the serving policy expected in the cache of its own", p, &c->served_matched);
+    sample_count(w, "smg_shadow_load_met_total", "Sum of the loads that requests would have met on the shadow's workers", p,
+                 &c->load_met);
+    sample_count(w, "smg_shadow_served_load_met_total", "Sum of the loads that they met where they were served", p,
+                 &c->served_load_met);
+    prometheus_family(w, "smg_shadow_load_spread", METRIC_GAUGE,
+                      "Largest less smallest load of the workers, had the shadow served");
+    prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1, (double)spread_of(t, /* shadow= */ true));
+    prometheus_family(w, "smg_shadow_served_load_spread", METRIC_GAUGE, "Largest less smallest load of the workers, as served");
+    prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1,
+                      (double)spread_of(t, /* shadow= */ false));
+}
+
 static void collect_loops(struct prometheus_writer *w, struct gateway *g)
 {
     char index[16];
@@ -199,6 +252,55 @@ static void collect_state(struct prometheus_writer *w, const struct gateway_stat
     prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("1") }, 1, (double)s.max_us);
 }
 
+/* ---- the prefix indexes of cache_aware, all models' together ---- */
+
+static void add_index(struct str model, struct policy *p, bool by_operator, void *arg)
+{
+    struct prefix_index_stats *sum = arg, s;
+
+    (void)model;
+    (void)by_operator;
+    if (!policy_is_cache_aware(p))
+        return;
+    cache_aware_stats(p, &s);
+    sum->entries += s.entries;
+    sum->bytes += s.bytes;
+    sum->inserted += s.inserted;
+    sum->evicted += s.evicted;
+    sum->lookups += s.lookups;
+    sum->hits += s.hits;
+}
+
+static void collect_prefix_indexes(struct prometheus_writer *w, struct gateway *g)
+{
+    struct prefix_index_stats s = { 0 };
+    struct policy *general = policy_set_find(g->policies, g->control, STR_NONE, POLICY_REGULAR);
+
+    policy_set_each(g->policies, g->control, add_index, &s);
+    for (int leg = POLICY_PREFILL; leg < POLICY_LEGS; leg++) {
+        struct policy *p = policy_set_find(g->policies, g->control, STR_NONE, (enum policy_leg)leg);
+
+        if (p != general)
+            add_index(STR_NONE, p, false, &s);
+    }
+    if (!s.bytes)
+        return;
+    prometheus_family(w, "smg_prefix_index_entries", METRIC_GAUGE, "Blocks of prompts that the prefix index knows");
+    prometheus_sample(w, NULL, 0, (double)s.entries);
+    prometheus_family(w, "smg_prefix_index_bytes", METRIC_GAUGE, "Memory of the prefix index");
+    prometheus_sample(w, NULL, 0, (double)s.bytes);
+    prometheus_family(w, "smg_prefix_index_inserted_total", METRIC_COUNTER, "Blocks that were new to the prefix index");
+    prometheus_sample(w, NULL, 0, (double)s.inserted);
+    prometheus_family(w, "smg_prefix_index_evictions_total", METRIC_COUNTER,
+                      "Blocks that left the prefix index for age or want of room");
+    prometheus_sample(w, NULL, 0, (double)s.evicted);
+    prometheus_family(w, "smg_prefix_index_lookups_total", METRIC_COUNTER, "Prompts that were looked up in the prefix index");
+    prometheus_sample(w, NULL, 0, (double)s.lookups);
+    prometheus_family(w, "smg_prefix_index_hits_total", METRIC_COUNTER,
+                      "Prompts that went to a worker that had seen their beginning");
+    prometheus_sample(w, NULL, 0, (double)s.hits);
+}
+
 void gateway_collect(struct prometheus_writer *w, void *arg)
 {
     struct gateway *g = arg;
@@ -209,8 +311,10 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
         collect_traffic(w, t);
         collect_pools(w, t);
     }
+    collect_shadow(w, g, t);
     collect_engines(w, g->load_monitor);
     collect_loops(w, g);
     collect_process(w);
     collect_state(w, g->state);
+    collect_prefix_indexes(w, g);
 }

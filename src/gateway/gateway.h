@@ -11,12 +11,18 @@
  *
  * Here are THE route array and THE filter array (routes.c, filters.c): what a reviewer reads first.
  * In: a checked struct launch_config.   Owner: gateway_run owns everything; a process may run one gateway after another (tests do), not two at a time.
- * Read next: routes.c, filters.c, start.c, shutdown.c.
+ * Read next: routes.c, filters.c, start.c, reload.c, shutdown.c.
  */
 #pragma once
 
 #include "base/err.h"
 #include "config/launch.h"
 
-/* Runs a gateway until it was told to end. 0, or negative with *ERR: it could not start. Call on the main thread; the log is running. */
-int gateway_run(const struct launch_config *config, struct err *err) _must_check_;
+/* How the configuration is read again on SIGHUP: as launch_parse; on a thread of its own. */
+struct gateway_source {
+    int (*read)(void *arg, struct arena *arena, struct launch_config *ret, struct option_report *report);
+    void *arg;
+};
+
+/* Runs a gateway until it was told to end. 0, or negative with *ERR: it could not start. Call on the main thread; the log is running. SOURCE is borrowed until it returns. */
+int gateway_run(const struct launch_config *config, const struct gateway_source *source, struct err *err) _must_check_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "admin/admin.h"
+#include "admin/policies.h"
 #include "auth/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/openapi.h"
@@ -21,6 +22,7 @@ enum gateway_context {
     CONTEXT_GATEWAY,
     CONTEXT_INFERENCE,
     CONTEXT_ADMIN,
+    CONTEXT_POLICIES,
     CONTEXT_CORS,
     CONTEXT_REQUEST_ID,
     CONTEXT_OBSERVE,
@@ -50,8 +52,12 @@ struct gateway_thread {
 };
 
 struct gateway {
-    const struct launch_config *config;
-    _Atomic int phase; /* enum gateway_phase: written by the control thread, read by probes on any loop */
+    const struct launch_config *config; /* as it was started */
+    const struct gateway_source *source;
+    struct launch_config running; /* with what was reloaded since; control thread */
+    struct arena running_arena;   /* owned: the strings of the last reload */
+    bool reading, read_again;     /* reload.c */
+    _Atomic int phase;            /* enum gateway_phase: written by the control thread, read by probes on any loop */
 
     struct loop *control;
     struct http_client *client;  /* the control loop's */
@@ -59,6 +65,7 @@ struct gateway {
     struct registry *registry;
     struct load_monitor *load_monitor; /* owned; NULL without --engine-metrics */
     struct policy_set *policies;       /* owned */
+    struct admin_policies admin_policies;
     struct router *router;
     struct http_server *metrics_server; /* control loop */
     struct http_server *probe_server;   /* control loop; NULL without --health-check-port */
@@ -77,7 +84,7 @@ struct gateway {
     struct tls_watch *watch_server, *watch_client;
 
     struct arena arena;     /* owned: what the rooms' configurations point to */
-    uv_signal_t signals[2]; /* SIGTERM, SIGINT */
+    uv_signal_t signals[3]; /* SIGTERM, SIGINT, SIGHUP */
     unsigned watching;      /* of signals[] */
     unsigned signals_n;     /* received */
     struct timer settle, grace, reclaim, flush_log;
@@ -112,6 +119,15 @@ void gateway_free_tls(struct gateway *g);
 
 /* forget.c; for registry_subscribe; ARG: struct gateway */
 void gateway_on_registry(enum registry_event e, const struct worker *w, void *arg);
+
+/* policies.c */
+int gateway_make_policies(struct gateway *g, struct err *err) _must_check_;
+/* Control thread: from the settings BEFORE to NOW. */
+int gateway_reload_policies(struct gateway *g, const struct launch_config *before, const struct launch_config *now,
+                            struct err *err) _must_check_;
+
+/* reload.c; control thread */
+void gateway_reload(struct gateway *g);
 
 /* shutdown.c */
 int gateway_watch_signals(struct gateway *g, struct err *err) _must_check_;

@@ -4,6 +4,7 @@
  * needs; the engines' further parameters pass through and are theirs to describe.
  */
 #include "admin/admin.h"
+#include "admin/policies.h"
 #include "gateway/openapi.h"
 #include "worker/registry.h"
 
@@ -77,6 +78,9 @@ SHAPE_OF(WORKER_INFO, "WorkerInfo", REQ("id", SHAPE_STR), OPT("model_id", SHAPE_
          OPT("dp_rank", SHAPE_USIZE), OPT("dp_size", SHAPE_USIZE), REQ("max_connection_attempts", SHAPE_U32),
          REQ("is_healthy", SHAPE_BOOL), ONE_OF("status", STATUSES), REQ("load", SHAPE_U64),
          OPT_OF("job_status", SHAPE_OBJECT, &JOB_STATUS));
+SHAPE_OF(POLICY, "Policy", OPT("model", SHAPE_STR), REQ("policy", SHAPE_STR), REQ("parameters", SHAPE_JSON));
+SHAPE_OF(POLICY_LIST, "PolicyList", REQ("default", SHAPE_JSON), ANY_ARRAY("models", SHAPE_REQUIRED), REQ("prefill", SHAPE_JSON),
+         REQ("decode", SHAPE_JSON), REQ("shadow", SHAPE_JSON));
 SHAPE_OF(WORKER_STATS, "WorkerStats", REQ("prefill_count", SHAPE_U32), REQ("decode_count", SHAPE_U32),
          REQ("regular_count", SHAPE_U32), OPT("encode_count", SHAPE_U32));
 SHAPE_OF(WORKER_LIST, "WorkerList", REQ_OF("workers", SHAPE_ARRAY, &WORKER_INFO), REQ("total", SHAPE_U32),
@@ -124,6 +128,7 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_POST,  "/rerank",               "rerank",            "Documents in order of relevance",                    &RERANK,                false,    "200",     &ANY_OBJECT,  "",         NULL },
     { HTTP_POST,  "/v1/messages",          "messages",          "Anthropic's messages; streamed when asked for",      &MESSAGES,              false,    "200",     &ANY_OBJECT,  "",         NULL },
     { HTTP_POST,  "/v1/responses",         "responses",         "OpenAI's responses; streamed when asked for",        &RESPONSES,             false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/responses/{response_id}/cancel", "cancelResponse", "Cancel a response, wherever it runs",   NULL,                   false,    "200",     &ANY_OBJECT,  "502 503",  NULL },
 
     { HTTP_POST,  "/workers",              "addWorker",         "Add a worker; it is registered in the background",   &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "409 503",  NULL },
     { HTTP_GET,   "/workers",              "listWorkers",       "All registered workers",                             NULL,                  false,    "200",     &WORKER_LIST, "",         WORKER_FILTERS },
@@ -131,6 +136,10 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_PUT,   "/workers/{worker_id}",  "replaceWorker",     "Describe a worker anew; it is detected again",       &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "404 409 503", NULL },
     { HTTP_PATCH, "/workers/{worker_id}",  "updateWorker",      "Change what is given of a worker",                   &WORKER_PATCH_SHAPE,    false,    "202",     &ACCEPTED,    "404 409 503", NULL },
     { HTTP_DELETE, "/workers/{worker_id}", "removeWorker",      "Drain a worker and remove it",                       NULL,                  false,    "202",     &ACCEPTED,    "404 503",  NULL },
+    { HTTP_GET,   "/policies",             "listPolicies",      "Which policy serves which model",                    NULL,                  false,    "200",     &POLICY_LIST, "",         NULL },
+    { HTTP_PATCH, "/policies",             "changeDefaultPolicy", "Change the policy of all models without their own", &POLICY_PATCH_SHAPE,  false,    "200",     &POLICY,      "503",      NULL },
+    { HTTP_PATCH, "/policies/{model}",     "changePolicy",      "Give a model a policy of its own, or change it",     &POLICY_PATCH_SHAPE,   false,    "200",     &POLICY,      "503",      NULL },
+    { HTTP_DELETE, "/policies/{model}",    "resetPolicy",       "The model goes back to the default policy",          NULL,                  false,    "200",     &POLICY,      "404 503",  NULL },
     { HTTP_POST,  "/flush_cache",          "flushCache",        "Every engine forgets its prefix cache",              NULL,                  false,    "200 206", &FLUSHED,     "",         NULL },
     { HTTP_GET,   "/get_loads",            "getLoads",          "How busy the engines say they are",                  NULL,                  false,    "200",     &LOADS,       "",         NULL },
     { HTTP_POST,  "/start_profile",        "startProfile",      "Profile all workers, or one",                        &ADMIN_START_PROFILE_SHAPE, true, "200 206 404", &PROFILED, "",      NULL },

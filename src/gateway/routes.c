@@ -23,6 +23,7 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_POST,   "/rerank",               ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_rerank,      CONTEXT_INFERENCE, "rerank" },
     { HTTP_POST,   "/v1/messages",          ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_ANTHROPIC, inference_messages,    CONTEXT_INFERENCE, "messages" },
     { HTTP_POST,   "/v1/responses",         ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_responses,   CONTEXT_INFERENCE, "responses" },
+    { HTTP_POST,   "/v1/responses/{response_id}/cancel", ROUTE_DATA, ROUTE_BODY_NONE, ROUTE_ERRORS_OPENAI, inference_cancel, CONTEXT_INFERENCE, "responses" },
 
     { HTTP_POST,   "/workers",              ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_add_worker,      CONTEXT_ADMIN,     NULL },
     { HTTP_GET,    "/workers",              ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_WORKERS,   admin_list_workers,    CONTEXT_ADMIN,     NULL },
@@ -30,6 +31,10 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_PUT,    "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_replace_worker,  CONTEXT_ADMIN,     NULL },
     { HTTP_PATCH,  "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_update_worker,   CONTEXT_ADMIN,     NULL },
     { HTTP_DELETE, "/workers/{worker_id}",  ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_WORKERS,   admin_remove_worker,   CONTEXT_ADMIN,     NULL },
+    { HTTP_GET,    "/policies",             ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_list_policies,   CONTEXT_POLICIES,  NULL },
+    { HTTP_PATCH,  "/policies",             ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    admin_patch_default_policy, CONTEXT_POLICIES, NULL },
+    { HTTP_PATCH,  "/policies/{model}",     ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    admin_patch_policy,    CONTEXT_POLICIES,  NULL },
+    { HTTP_DELETE, "/policies/{model}",     ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_reset_policy,    CONTEXT_POLICIES,  NULL },
     { HTTP_POST,   "/flush_cache",          ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_flush_cache,     CONTEXT_ADMIN,     NULL },
     { HTTP_GET,    "/get_loads",            ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_get_loads,       CONTEXT_ADMIN,     NULL },
     { HTTP_POST,   "/start_profile",        ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    admin_start_profile,   CONTEXT_ADMIN,     NULL },

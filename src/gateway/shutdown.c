@@ -46,9 +46,15 @@ static void on_signal(uv_signal_t *handle, int signum)
     begin_settling(g);
 }
 
+static void on_hangup(uv_signal_t *handle, int signum)
+{
+    (void)signum;
+    gateway_reload(handle->data);
+}
+
 int gateway_watch_signals(struct gateway *g, struct err *err)
 {
-    static const int SIGNALS[] = { SIGTERM, SIGINT };
+    static const int SIGNALS[] = { SIGTERM, SIGINT, SIGHUP };
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ,
@@ -59,7 +65,7 @@ int gateway_watch_signals(struct gateway *g, struct err *err)
         if (r == 0) {
             g->watching++;
             g->signals[i].data = g;
-            r = uv_signal_start(&g->signals[i], on_signal, SIGNALS[i]);
+            r = uv_signal_start(&g->signals[i], SIGNALS[i] == SIGHUP ? on_hangup : on_signal, SIGNALS[i]);
         }
         if (r < 0)
             return err_set(err, ERR_IO, "cannot watch signal %d: %s", SIGNALS[i], uv_strerror(r));

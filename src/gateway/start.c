@@ -164,16 +164,6 @@ static int make_registry(struct gateway *g, struct err *err)
     return 0;
 }
 
-static int make_policies(struct gateway *g, struct err *err)
-{
-    const struct launch_config *c = g->config;
-    struct policy_set_conf conf = { .policy = policy_find(str_of(launch_policy_name(c->policy))), .params = POLICY_CONF_DEFAULTS };
-
-    if (!conf.policy)
-        return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
-    return policy_set_new(g->control, &conf, &g->policies, err);
-}
-
 /* A server of the control loop: metrics or probes. They have no filters (spec operations 13: no request id, CORS, metrics or log). */
 static int serve_on_control(struct gateway *g, const struct route *routes, size_t routes_n, const struct net_address *address,
                             struct router **ret_router, struct http_server **ret, struct err *err)
@@ -217,7 +207,7 @@ static int start_control(struct gateway *g, struct err *err)
         if (r < 0)
             return r;
     }
-    r = make_policies(g, err);
+    r = gateway_make_policies(g, err);
     if (r == 0)
         r = make_registry(g, err);
     if (r < 0)
@@ -264,6 +254,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->contexts[CONTEXT_GATEWAY] = g;
     t->contexts[CONTEXT_INFERENCE] = &t->inference;
     t->contexts[CONTEXT_ADMIN] = &t->admin;
+    t->contexts[CONTEXT_POLICIES] = &g->admin_policies;
     t->contexts[CONTEXT_CORS] = &g->cors;
     t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
     t->contexts[CONTEXT_OBSERVE] = &t->observe;
@@ -388,6 +379,7 @@ static void take_apart(struct gateway *g)
     buf_fini(&g->openapi);
     gateway_free_tls(g);
     arena_fini(&g->arena);
+    arena_fini(&g->running_arena);
 }
 
 /* After a failed start: what was opened on the loops is closed by letting each run to its end once. */
@@ -410,12 +402,13 @@ static void give_up(struct gateway *g)
     take_apart(g);
 }
 
-int gateway_run(const struct launch_config *config, struct err *err)
+int gateway_run(const struct launch_config *config, const struct gateway_source *source, struct err *err)
 {
-    struct gateway g = { .config = config };
+    struct gateway g = { .config = config, .source = source, .running = *config };
     int r;
 
     arena_init(&g.arena, /* cache= */ NULL, /* max_bytes= */ 0);
+    arena_init(&g.running_arena, /* cache= */ NULL, /* max_bytes= */ 0);
     budget_set_limit(memory_limit(config));
     raise_file_limit();
     r = make_shared(&g, err);

@@ -111,10 +111,11 @@ struct exchange {
     enum exchange_state state;
     enum exchange_outcome outcome; /* set with DONE */
 
-    struct http_head req;                /* from HEAD on */
-    struct str peer;                     /* client's "ip:port"; the connection's memory, which lasts as long as the arena */
-    const struct route *route;           /* NULL = no such path, or a wrong method (then route_allow says which would do) */
-    enum route_auth route_group;         /* of the path, whatever the method; ROUTE_PUBLIC when there is no such path */
+    struct http_head req;      /* from HEAD on */
+    struct str peer;           /* client's "ip:port"; the connection's memory, which lasts as long as the arena */
+    const struct route *route; /* NULL = no such path, or a wrong method (then route_allow says which would do) */
+    enum route_auth
+        route_group; /* of the path, whatever the method; ROUTE_PUBLIC when there is no such path; auth raises it for requests that want more */
     const char *route_label;             /* path template for metrics and logs, "other" when none */
     struct str route_allow;              /* "GET,HEAD" when the path exists under other methods */
     struct str params[ROUTE_PARAMS_MAX]; /* percent-decoded */

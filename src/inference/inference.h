@@ -34,6 +34,7 @@ void inference_messages(struct exchange *ex, void *context);    /* POST /v1/mess
 void inference_responses(struct exchange *ex, void *context);   /* POST /v1/responses */
 void inference_rerank(struct exchange *ex, void *context);      /* POST /rerank */
 void inference_v1_rerank(struct exchange *ex, void *context);   /* POST /v1/rerank */
+void inference_cancel(struct exchange *ex, void *context);      /* POST /v1/responses/{response_id}/cancel */
 void inference_models(struct exchange *ex, void *context);      /* GET /v1/models */
 
 /* GET, spec control-plane 16.3: asked of a ready engine; of a fleet of providers the gateway tells what it knows */

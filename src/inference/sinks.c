@@ -60,7 +60,8 @@ static bool is_withheld(const struct http_field *f)
     case HF_X_REQUEST_ID:
         return true;
     case HF_UNKNOWN:
-        return str_has_prefix_nocase(f->name, STR("access-control-")); /* the gateway has a CORS policy of its own */
+        return str_has_prefix_nocase(f->name, STR("access-control-")) || /* the gateway has a CORS policy of its own */
+               str_has_prefix_nocase(f->name, STR("x-smg-route"));       /* nobody else explains the gateway's choices */
     default:
         return false;
     }

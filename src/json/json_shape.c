@@ -374,6 +374,19 @@ static int read_value(struct reader *r, struct json value, const struct json_sha
     return ERR_UNSUPPORTED;
 }
 
+static int unknown_field(struct reader *r, struct json key, const struct json_shape *shape, const struct place *place)
+{
+    struct buf known = { 0 };
+
+    for (size_t i = 0; i < shape->fields_n; i++)
+        buf_printf(&known, "%s`%s`", i == 0 ? "" : ", ", shape->fields[i].name);
+    int e =
+        mistake(r, place, key.doc, consumed_at(key), "unknown field `%.*s`, expected %s%.*s",
+                STR_FMT(str_first(json_raw_str(key), VALUE_MAX)), shape->fields_n > 1 ? "one of " : "", STR_FMT(buf_str(&known)));
+    buf_fini(&known);
+    return e;
+}
+
 /* The field that KEY names, or NULL. */
 static const struct json_shape_field *find_field(const struct json_shape *shape, struct json key)
 {
@@ -426,6 +439,8 @@ static int read_object(struct reader *r, struct json value, const struct json_sh
     struct json_iter it = json_iter(value);
     while (json_next(&it)) {
         const struct json_shape_field *field = find_field(shape, it.key);
+        if (!field && shape->strict)
+            return unknown_field(r, it.key, shape, place);
         if (!field)
             continue;
         uint64_t bit = UINT64_C(1) << (field - shape->fields);

@@ -2,7 +2,7 @@
  *
  * One row per member: name, type, where it goes. Messages are SMG's (serde's): "missing field `url`", "url: invalid type: integer `5`, expected a
  * string", "priority: invalid value: integer `-1`, expected u32", "runtime: unknown variant `x`, expected one of `a`, `b`", "duplicate field `x`";
- * the path is dotted with [i]; " at line L column C" follows. Spec control-plane 3.1 has the vectors. Unknown members are ignored.
+ * the path is dotted with [i]; " at line L column C" follows. Spec control-plane 3.1 has the vectors. Unknown members are ignored, unless the shape is strict.
  * Quoted text of the client's is cut at 120 bytes, a path at 200. In a SHAPE_STR_MAP the last of several equal keys wins.
  */
 #pragma once
@@ -65,6 +65,8 @@ struct json_shape {
     int (*check)(void *object, struct json value, struct err *err);
     const struct json_shape_field *fields;
     size_t fields_n; /* at most 64 */
+    bool
+        strict; /* an unknown member is a mistake: for files, where it is a slip of the pen ("unknown field `x`, expected one of `a`, `b`") */
 };
 
 /* Reads VALUE into *OUT (shape->size bytes). 0; ERR_INVALID with the message; ERR_NOMEM. *OUT is meaningless on failure. */

@@ -19,6 +19,7 @@ const struct mock_conf MOCK_DEFAULTS = {
     .model = STR_INIT("mock-model"),
     .output_tokens = 8,
     .tokens_per_chunk = 1,
+    .burst = 1,
     .prefill_tps = 8000,
     .decode_base_ms = 6.0,
     .decode_per_req_ms = 0.35,
@@ -104,8 +105,8 @@ static int check_conf(const struct mock_conf *c, struct err *err)
 {
     if (c->model.n == 0)
         return err_set(err, ERR_INVALID, "model: must not be empty");
-    if (c->output_tokens == 0 || c->output_tokens > ASK_OUTPUT_MAX || c->tokens_per_chunk == 0)
-        return err_set(err, ERR_INVALID, "output-tokens and tokens-per-chunk must be at least 1, output-tokens at most %d",
+    if (c->output_tokens == 0 || c->output_tokens > ASK_OUTPUT_MAX || c->tokens_per_chunk == 0 || c->burst == 0)
+        return err_set(err, ERR_INVALID, "output-tokens, tokens-per-chunk and burst must be at least 1, output-tokens at most %d",
                        ASK_OUTPUT_MAX);
     if (c->tokens_per_second < 0)
         return err_set(err, ERR_INVALID, "tokens-per-second must not be negative");

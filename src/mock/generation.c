@@ -220,16 +220,24 @@ static void start(struct generation *g)
     }
 }
 
-/* Token k of a paced answer is due k / rate after the start. */
+/* Token k of a paced answer is due k / rate after the start; of a stream, with the last one of its burst. */
 static void on_pace(struct due *d)
 {
     struct generation *g = CONTAINER_OF(d, struct generation, due);
-    double rate = g->engine->shared->conf.tokens_per_second;
+    const struct mock_conf *conf = &g->engine->shared->conf;
+    double rate = conf->tokens_per_second;
     uint64_t passed_us =
         MAX(loop_now_us(g->engine->loop), d->at_us) - g->started_us; /* a turn's time may lie before what fell due in it */
     uint64_t available = MIN((uint64_t)((double)passed_us * rate / 1e6 + 1e-6) + 1, g->tokens);
-    uint64_t next = g->ask.stream ? MIN(available + g->engine->shared->conf.tokens_per_chunk - 1, g->tokens - 1) : g->tokens - 1;
-    uint64_t at_us = g->started_us + (uint64_t)ceil((double)next / rate * 1e6);
+    uint64_t together = (uint64_t)conf->tokens_per_chunk * conf->burst;
+    uint64_t next = g->tokens - 1, at_us;
+
+    if (g->ask.stream) {
+        if (available < g->tokens)
+            available -= available % together;
+        next = MIN(available + together, g->tokens) - 1;
+    }
+    at_us = g->started_us + (uint64_t)ceil((double)next / rate * 1e6);
 
     if (available < g->tokens && schedule_add(&g->engine->schedule, &g->due, at_us, on_pace) < 0)
         available = g->tokens; /* without memory for a timer: at once */

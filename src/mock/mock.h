@@ -38,6 +38,7 @@ struct mock_conf {
     /* canned */
     uint32_t gen_ms;          /* before an answer, once */
     double tokens_per_second; /* of one answer; 0 = at once */
+    uint32_t burst;           /* paced streams: so many events fall due together, in one write; 1.. */
 
     /* realistic: model.h */
     double prefill_tps;

@@ -15,6 +15,7 @@
 #include "routing/board.h"
 
 struct policy;
+struct hash_ring;
 
 /* Which side of a prefill/decode pair is chosen; keys of sticky policies are told apart by it. */
 enum policy_leg { POLICY_REGULAR, POLICY_PREFILL, POLICY_DECODE, POLICY_LEGS };
@@ -56,10 +57,11 @@ struct policy_hint {
     const struct worker_model
         *group;            /* all workers of the model, whatever their state and type: what a hash ring is made of. Never NULL */
     uint64_t table_serial; /* of the table that `group` belongs to: what was derived from it can tell whether it still holds */
-    uint64_t now_us;       /* loop clock */
-    bool shadow;           /* the choice is not acted upon: loads are those of the shadow's own choices (policy_load) */
-    struct random *random; /* the loop's */
-    struct policy_board *board; /* of the list of candidates; NULL when the list is this request's own (a retry) */
+    const struct hash_ring *ring; /* of the group's workers (ring_set.h); NULL: there is none (yet), or nobody wants it */
+    uint64_t now_us;              /* loop clock */
+    bool shadow;                  /* the choice is not acted upon: loads are those of the shadow's own choices (policy_load) */
+    struct random *random;        /* the loop's */
+    struct policy_board *board;   /* of the list of candidates; NULL when the list is this request's own (a retry) */
 };
 
 /* Why a worker was chosen; static strings. */
@@ -77,6 +79,7 @@ struct policy_ops {
     size_t size;      /* bytes of the instance, struct policy included; zeroed before init */
     bool wants_text;
     bool wants_loads; /* the load monitor polls the engines for it */
+    bool wants_ring;  /* hint.ring is made for it */
 
     int (*init)(struct policy *p, struct err *err); /* optional; p->conf is set; on failure fini is not called */
     /* An index into CAND (1..WORKERS_MAX entries, all available and untried), or -1 when none is acceptable. */

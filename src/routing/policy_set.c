@@ -21,6 +21,7 @@ struct row {
 struct rows {
     struct policy *general;           /* reference: of models without a row */
     struct policy *legs[POLICY_LEGS]; /* references; NULL: the model's. legs[POLICY_REGULAR] is always NULL */
+    struct policy *shadow;            /* reference; NULL: none */
     struct row *rows;                 /* owned, sorted by model */
     size_t n;
     struct map by_model; /* model -> struct row */
@@ -32,6 +33,7 @@ struct policy_set {
     struct snapshot_cell cell; /* struct rows */
     const struct rows *rows;   /* the control thread's view of the current ones */
     struct timer tick;
+    struct shadow_counts shadow; /* written by all loops; only while there is a shadow */
 };
 
 static void rows_free(void *object)
@@ -41,6 +43,7 @@ static void rows_free(void *object)
     policy_unref(r->general);
     for (unsigned i = 0; i < POLICY_LEGS; i++)
         policy_unref(r->legs[i]);
+    policy_unref(r->shadow);
     for (size_t i = 0; i < r->n; i++) {
         free((char *)r->rows[i].model.p);
         policy_unref(r->rows[i].policy);
@@ -77,6 +80,7 @@ static struct rows *rows_copy(const struct rows *from, struct str less)
     r->general = policy_ref(from->general);
     for (unsigned i = 0; i < POLICY_LEGS; i++)
         r->legs[i] = from->legs[i] ? policy_ref(from->legs[i]) : NULL;
+    r->shadow = from->shadow ? policy_ref(from->shadow) : NULL;
     for (size_t i = 0; r->rows && i < from->n; i++) {
         const struct row *row = &from->rows[i];
 
@@ -135,6 +139,8 @@ static void each_policy(const struct rows *r, void (*fn)(struct policy *p, void 
     for (unsigned i = 0; i < POLICY_LEGS; i++)
         if (r->legs[i])
             fn(r->legs[i], arg);
+    if (r->shadow)
+        fn(r->shadow, arg);
     for (size_t i = 0; i < r->n; i++)
         fn(r->rows[i].policy, arg);
 }
@@ -187,6 +193,8 @@ int policy_set_new(struct loop *control, const struct policy_set_conf *conf, str
     for (unsigned i = 0; r == 0 && i < POLICY_LEGS; i++)
         if (legs[i])
             r = policy_new(legs[i], &conf->params, &first->legs[i], err);
+    if (r == 0 && conf->shadow)
+        r = policy_new(conf->shadow, &conf->params, &first->shadow, err);
     if (r < 0) {
         if (first)
             rows_free(first);
@@ -229,13 +237,29 @@ struct policy *policy_set_find(struct policy_set *s, struct loop *loop, struct s
     return row ? row->policy : r->general;
 }
 
-void policy_set_each(struct policy_set *s, struct loop *loop, void (*fn)(struct str model, struct policy *p, void *arg), void *arg)
+struct policy *policy_set_leg(struct policy_set *s, struct loop *loop, enum policy_leg leg)
+{
+    return ((const struct rows *)snapshot_get(loop, &s->cell))->legs[leg];
+}
+
+struct policy *policy_set_shadow(struct policy_set *s, struct loop *loop)
+{
+    return ((const struct rows *)snapshot_get(loop, &s->cell))->shadow;
+}
+
+struct shadow_counts *policy_set_shadow_counts(struct policy_set *s)
+{
+    return &s->shadow;
+}
+
+void policy_set_each(struct policy_set *s, struct loop *loop,
+                     void (*fn)(struct str model, struct policy *p, bool by_operator, void *arg), void *arg)
 {
     const struct rows *r = snapshot_get(loop, &s->cell);
 
-    fn(STR_NONE, r->general, arg);
+    fn(STR_NONE, r->general, /* by_operator= */ true, arg);
     for (size_t i = 0; i < r->n; i++)
-        fn(r->rows[i].model, r->rows[i].policy, arg);
+        fn(r->rows[i].model, r->rows[i].policy, r->rows[i].by_operator, arg);
 }
 
 /* ---- changes ---- */
@@ -252,6 +276,47 @@ int policy_set_change(struct policy_set *s, struct str model, const struct polic
         return r;
     r = set_row(s, model, p, /* by_operator= */ true);
     policy_unref(p);
+    return r < 0 ? err_set(err, r, "out of memory") : 0;
+}
+
+int policy_set_reset(struct policy_set *s, struct str model)
+{
+    struct rows *next;
+
+    if (!map_get(&s->rows->by_model, model))
+        return ERR_NOT_FOUND;
+    next = rows_copy(s->rows, model);
+    return next ? publish(s, next) : ERR_NOMEM;
+}
+
+static void forget_counts(struct shadow_counts *c)
+{
+    _Atomic uint64_t *const all[] = { &c->decisions, &c->agreed,         &c->prompt,         &c->matched,
+                                      &c->load_met,  &c->served_matched, &c->served_load_met };
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        atomic_store_explicit(all[i], 0, memory_order_relaxed);
+}
+
+int policy_set_shadow_change(struct policy_set *s, const struct policy_ops *ops, const struct policy_conf *conf, struct err *err)
+{
+    struct policy *p = NULL;
+    struct rows *next;
+    int r = ops ? policy_conf_check(conf, err) : 0;
+
+    if (r == 0 && ops)
+        r = policy_new(ops, conf, &p, err);
+    if (r < 0)
+        return r;
+    next = rows_copy(s->rows, STR_NONE);
+    if (!next) {
+        policy_unref(p);
+        return err_set(err, ERR_NOMEM, "out of memory");
+    }
+    policy_unref(next->shadow);
+    next->shadow = p;
+    forget_counts(&s->shadow);
+    r = publish(s, next);
     return r < 0 ? err_set(err, r, "out of memory") : 0;
 }
 

@@ -6,7 +6,7 @@
  * A model has the shared default policy unless its first worker's label or an operator gave it one of its own (spec data-plane 6.2; BETTER: a policy named by a label
  * has the configured parameters). Prefill and decode have policies of their own, the same for all models; unset: the model's.
  * A model's own policy lives until its last worker is gone.
- * Threads: find, each: any loop. All else: the control thread, or before it runs.
+ * Threads: find, shadow, shadow_counts, each: any loop. All else: the control thread, or before it runs.
  */
 #pragma once
 
@@ -16,10 +16,19 @@
 struct policy_set_conf {
     const struct policy_ops *policy;           /* never NULL */
     const struct policy_ops *prefill, *decode; /* NULL: as the model's */
+    const struct policy_ops *shadow;           /* NULL: none */
     struct policy_conf params;
 };
 
 struct policy_set;
+
+/* What a shadow policy would have done, against what was done; since it began. Any thread, relaxed. */
+struct shadow_counts {
+    _Atomic uint64_t decisions, agreed;
+    _Atomic uint64_t prompt, matched; /* bytes of the prompts that it looked at, and of them those that it expected on its worker */
+    _Atomic uint64_t served_matched;  /* the same by the policy that served; 0 if that does not look at prompts */
+    _Atomic uint64_t load_met, served_load_met; /* sums of the loads that requests would have met, and met, on their worker */
+};
 
 int policy_set_new(struct loop *control, const struct policy_set_conf *conf, struct policy_set **ret, struct err *err) _must_check_;
 void policy_set_stop(struct policy_set *s); /* no tick follows */
@@ -27,6 +36,9 @@ void policy_set_free(struct policy_set *s); /* when no loop runs any more */
 
 /* The policy that chooses for MODEL (canonical). Never NULL; borrowed until the end of the turn of LOOP. */
 struct policy *policy_set_find(struct policy_set *s, struct loop *loop, struct str model, enum policy_leg leg);
+
+/* LEG's own policy; NULL: it has none, the model's serves. Borrowed until the end of the turn of LOOP. */
+struct policy *policy_set_leg(struct policy_set *s, struct loop *loop, enum policy_leg leg);
 
 /* Follows the workers; from a registry_subscribe callback. TABLE: as of now. */
 void policy_set_on_registry(struct policy_set *s, enum registry_event e, const struct worker *w, const struct worker_table *table);
@@ -39,5 +51,16 @@ bool policy_set_wants_loads(const struct policy_set *s);
 int policy_set_change(struct policy_set *s, struct str model, const struct policy_ops *ops, const struct policy_conf *conf,
                       struct err *err) _must_check_;
 
-/* Calls FN for the default (model empty) and each model with a policy of its own, sorted by model. */
-void policy_set_each(struct policy_set *s, struct loop *loop, void (*fn)(struct str model, struct policy *p, void *arg), void *arg);
+/* MODEL has no policy of its own any more. ERR_NOT_FOUND: it had none. ERR_NOMEM. */
+int policy_set_reset(struct policy_set *s, struct str model) _must_check_;
+
+/* Chooses beside the others without being followed; its state is its own. OPS NULL: none from now on. The counts begin anew. */
+int policy_set_shadow_change(struct policy_set *s, const struct policy_ops *ops, const struct policy_conf *conf,
+                             struct err *err) _must_check_;
+struct policy *policy_set_shadow(struct policy_set *s,
+                                 struct loop *loop); /* NULL: none. Borrowed until the end of the turn of LOOP */
+struct shadow_counts *policy_set_shadow_counts(struct policy_set *s);
+
+/* Calls FN for the default (model empty) and each model with a policy of its own, sorted by model. BY_OPERATOR: not by a worker's label. */
+void policy_set_each(struct policy_set *s, struct loop *loop,
+                     void (*fn)(struct str model, struct policy *p, bool by_operator, void *arg), void *arg);

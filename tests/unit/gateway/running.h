@@ -148,7 +148,7 @@ static inline void engine_end(void)
 
 static inline void *be_a_gateway(void *arg)
 {
-    run.result = gateway_run(&run.config, &run.err);
+    run.result = gateway_run(&run.config, /* source= */ NULL, &run.err);
     return NULL;
 }
 

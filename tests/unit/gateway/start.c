@@ -28,7 +28,7 @@ static int count_files(void **state)
 /* The start failed with CODE, and the message has each of the words. */
 static void cannot_start(int code, const char *word1, const char *word2)
 {
-    int r = gateway_run(&run.config, &run.err);
+    int r = gateway_run(&run.config, /* source= */ NULL, &run.err);
 
     arena_fini(&run.arena);
     assert_int_equal(r, code);
@@ -85,7 +85,7 @@ static void an_address_that_is_not_ours_stops_the_start(void **state)
 {
     configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, NULL });
     run.config.host = STR("192.0.2.1");
-    assert_true(gateway_run(&run.config, &run.err) < 0);
+    assert_true(gateway_run(&run.config, /* source= */ NULL, &run.err) < 0);
     arena_fini(&run.arena);
     assert_non_null(strstr(run.err.message, "192.0.2.1"));
     nothing_is_left();
@@ -125,7 +125,7 @@ static void whatever_allocation_fails_the_start_fails_cleanly(void **state)
     {
         struct err err = { 0 };
 
-        assert_true(gateway_run(&run.config, &err) < 0);
+        assert_true(gateway_run(&run.config, /* source= */ NULL, &err) < 0);
         assert_true(err.message[0] != 0);
     }
     arena_fini(&run.arena);

@@ -259,6 +259,19 @@ static void long_client_text_is_cut_and_the_position_stays(void **state)
     buf_fini(&text);
 }
 
+static void a_strict_shape_refuses_what_it_does_not_know(void **state)
+{
+    struct json_shape strict = SPEC;
+
+    (void)state;
+    strict.strict = true;
+    assert_int_equal(json_parse(STR("{\"url\":\"u\",\n \"urls\":[]}"), &arena, &doc, NULL), 0);
+    assert_int_equal(json_shape_read(json_root(&doc), &SPEC, &arena, &spec, &err), 0);
+    assert_int_equal(json_shape_read(json_root(&doc), &strict, &arena, &spec, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "unknown field `urls`, expected one of `url`, `models`, `worker_type`, "));
+    assert_non_null(strstr(err.message, "`metadata` at line 2 column 7"));
+}
+
 static void memory_running_out_is_not_the_clients_fault(void **state)
 {
     static const char TEXT[] = "{\"url\":\"\\u0061bcdefghijklmnopqrstuvwxyz\",\"models\":[{\"id\":\"a\",\"aliases\":[\"\\n\"]}],"
@@ -285,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(null_counts_as_absent_only_where_the_table_says_so, begin, end),
         cmocka_unit_test_setup_teardown(mistakes_are_told_in_serdes_words, begin, end),
         cmocka_unit_test_setup_teardown(long_client_text_is_cut_and_the_position_stays, begin, end),
+        cmocka_unit_test_setup_teardown(a_strict_shape_refuses_what_it_does_not_know, begin, end),
         cmocka_unit_test_setup_teardown(memory_running_out_is_not_the_clients_fault, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,6 +258,34 @@ static void tokens_come_at_the_rate_that_was_asked_for(void **state)
     stop();
 }
 
+/* The engine puts what it sends at once into one chunk: so many of them end with an event. */
+static size_t chunks_of_events(const struct answer *a)
+{
+    size_t n = 0;
+
+    for (const char *p = a->raw.p; (p = strstr(p, "\n\n\r\n")) != NULL; p++)
+        n++;
+    return n;
+}
+
+static void events_of_a_burst_come_together(void **state)
+{
+    struct mock_conf conf = MOCK_DEFAULTS;
+    struct answer a;
+
+    conf.tokens_per_second = 100;
+    conf.output_tokens = 21;
+    conf.burst = 8;
+    start(conf);
+    a = ask("POST", CHAT_URL, NULL, CHAT_S);
+    assert_true(a.complete);
+    assert_int_equal(assert_events(&a), 1 + 21 + 1 + 1);
+    assert_in_range(a.took_us, 200000, 600000);  /* the last of 21 tokens is due after 20 / 100 s */
+    assert_in_range(chunks_of_events(&a), 2, 4); /* the role, 8, 8, 5 and the end; a late engine sends two bursts at once */
+    forget(&a);
+    stop();
+}
+
 static void several_tokens_share_a_chunk(void **state)
 {
     struct mock_conf conf = MOCK_DEFAULTS;
@@ -429,6 +457,7 @@ int main(void)
         cmocka_unit_test(random_failures_are_determined_by_the_seed),
         cmocka_unit_test(an_engine_that_starts_up_is_not_healthy_yet),
         cmocka_unit_test(tokens_come_at_the_rate_that_was_asked_for),
+        cmocka_unit_test(events_of_a_burst_come_together),
         cmocka_unit_test(several_tokens_share_a_chunk),
         WITH_ENGINE(a_slow_client_holds_up_only_its_own_stream),
         cmocka_unit_test(closing_cuts_what_runs),

@@ -2,13 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "test.h"
+#include "on_loop.h"
 
 #include "base/err.h"
 #include "routing/policies.h"
 #include "routing/policy_set.h"
 
-static struct loop *loop;
 static struct policy_set *set;
 
 /* ---- a policy that tells what it hears ---- */
@@ -49,8 +48,14 @@ static const struct policy_ops HEARD = { .name = "heard",
 
 /* ---- the stage ---- */
 
+static void stop_set(void)
+{
+    policy_set_stop(set);
+}
+
 static int open_set(void **state)
 {
+    after_scene = stop_set;
     assert_int_equal(loop_new("test", 0, &loop, NULL), 0);
     heard = (struct heard){ 0 };
     set = NULL;
@@ -64,35 +69,6 @@ static int close_set(void **state)
     assert_int_equal(heard.made, heard.freed);
     return 0;
 }
-
-typedef void scene_fn(void);
-
-/* A scene plays inside a turn of the loop, where snapshots may be read. */
-static struct message curtain;
-static scene_fn *scene;
-
-static void play(struct loop *l, struct message *m)
-{
-    scene();
-    policy_set_stop(set);
-    loop_stop(l);
-}
-
-static void on_stage(void **state)
-{
-    scene = *(scene_fn **)*state;
-    curtain.run = play;
-    loop_post(loop, &curtain);
-    loop_run(loop);
-}
-
-#define SCENE(fn)                                                    \
-    {                                                                \
-#fn, on_stage, open_set, close_set, (void *)&(scene_fn *[1]) \
-        {                                                            \
-            fn                                                       \
-        }                                                            \
-    }
 
 static void make(struct policy_set_conf conf)
 {
@@ -212,7 +188,7 @@ static void bad_parameters_change_nothing(void)
     assert_int_equal(heard.made, 0);
 }
 
-static void note_row(struct str model, struct policy *p, void *arg)
+static void note_row(struct str model, struct policy *p, bool by_operator, void *arg)
 {
     buf_printf(arg, "%.*s=%s ", STR_FMT(model), p->ops->name);
 }
@@ -233,13 +209,13 @@ static void rows_are_listed_by_model(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE(models_share_the_default),
-        SCENE(prefill_and_decode_have_policies_of_their_own),
-        SCENE(the_first_workers_label_decides_until_the_last_is_gone),
-        SCENE(an_unknown_label_means_the_default),
-        SCENE(operators_decide_for_one_model_or_all),
-        SCENE(bad_parameters_change_nothing),
-        SCENE(rows_are_listed_by_model),
+        SCENE(models_share_the_default, open_set, close_set),
+        SCENE(prefill_and_decode_have_policies_of_their_own, open_set, close_set),
+        SCENE(the_first_workers_label_decides_until_the_last_is_gone, open_set, close_set),
+        SCENE(an_unknown_label_means_the_default, open_set, close_set),
+        SCENE(operators_decide_for_one_model_or_all, open_set, close_set),
+        SCENE(bad_parameters_change_nothing, open_set, close_set),
+        SCENE(rows_are_listed_by_model, open_set, close_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,65 @@
+/* gateway/policies.c -- the policies, from flags */
+#include "gateway/gateway_internal.h"
+
+static const struct policy_ops *policy_named(enum launch_policy p)
+{
+    return p == LAUNCH_POLICY_UNSET ? NULL : policy_find(str_of(launch_policy_name(p)));
+}
+
+/* Zeroed first, padding included: two of them are compared as bytes. */
+static void params_of(const struct launch_config *c, struct policy_conf *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->cache_threshold = c->cache_threshold;
+    ret->balance_abs_threshold = c->balance_abs_threshold;
+    ret->balance_rel_threshold = c->balance_rel_threshold;
+    ret->balance_token_usage_threshold = c->balance_token_usage_threshold;
+    ret->overload_token_usage_threshold = c->overload_token_usage_threshold;
+    ret->eviction_interval_s = c->eviction_interval_s;
+    ret->max_tree_size = c->max_tree_size;
+    ret->block_size = c->block_size;
+    ret->kv_pressure_weight = c->least_load_kv_pressure_weight;
+    ret->default_throughput = c->least_load_default_throughput;
+    ret->mean_prefill_tokens = c->least_load_mean_prefill_tokens;
+    ret->prefix_token_count = c->prefix_token_count;
+    ret->load_factor = c->prefix_hash_load_factor;
+    ret->max_idle_s = c->max_idle_s;
+    ret->assignment = (enum policy_assignment)c->assignment_mode;
+    ret->bucket_adjust_interval_s = c->bucket_adjust_interval_s;
+}
+_Static_assert((int)POLICY_ASSIGN_MIN_LOAD == (int)LAUNCH_ASSIGN_MIN_LOAD &&
+                   (int)POLICY_ASSIGN_MIN_GROUP == (int)LAUNCH_ASSIGN_MIN_GROUP,
+               "the flag's values are the policies'");
+
+int gateway_make_policies(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    struct policy_set_conf conf = { .policy = policy_named(c->policy),
+                                    .prefill = policy_named(c->prefill_policy),
+                                    .decode = policy_named(c->decode_policy),
+                                    .shadow = policy_named(c->shadow_policy) };
+    int r;
+
+    if (!conf.policy)
+        return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
+    params_of(c, &conf.params);
+    r = policy_set_new(g->control, &conf, &g->policies, err);
+    g->admin_policies = (struct admin_policies){ .set = g->policies, .control = g->control };
+    return r;
+}
+
+int gateway_reload_policies(struct gateway *g, const struct launch_config *before, const struct launch_config *now, struct err *err)
+{
+    struct policy_conf was, is;
+    bool params_moved;
+    int r = 0;
+
+    params_of(before, &was);
+    params_of(now, &is);
+    params_moved = memcmp(&was, &is, sizeof was) != 0;
+    if (params_moved || before->policy != now->policy)
+        r = policy_set_change(g->policies, STR_NONE, policy_named(now->policy), &is, err);
+    if (r == 0 && (params_moved || before->shadow_policy != now->shadow_policy))
+        r = policy_set_shadow_change(g->policies, policy_named(now->shadow_policy), &is, err);
+    return r;
+}
