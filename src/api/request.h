@@ -73,6 +73,14 @@ bool api_is_json_type(struct str content_type);
 /* Appends the routing text (spec data-plane 5.11), at most MAX bytes of it, whole UTF-8 characters. */
 void api_routing_text(const struct api_request *r, struct arena *arena, struct buf *out, size_t max);
 
+/* What matters where a prefill and a decode engine share a request (spec data-plane 13.2, 13.5). */
+struct api_shares {
+    unsigned batch;   /* prompts that came as a list, n of a chat above 1; 0 = neither */
+    unsigned answers; /* to all prompts together */
+    bool logprobs;    /* /generate: the prompt's log-probabilities are asked for; no other form of reply has them in parts */
+};
+struct api_shares api_shares(const struct api_request *r);
+
 /* Appends BODY, the text that R was read from, with the model's name replaced by CANONICAL (the last one where a body has several: the one that
  * engines take), every other byte as it was. Without a name: BODY as it is. */
 void api_splice_model(const struct api_request *r, struct str body, struct str canonical, struct buf *out);

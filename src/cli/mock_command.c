@@ -2,7 +2,7 @@
  *
  *   main thread: loops, engines, listeners --start threads--> waits for SIGINT or SIGTERM --a message to each loop--> joins and frees
  *
- * Canned engines are served by all loops (SO_REUSEPORT); a realistic one has one batch and lives on one loop, the engines being dealt out in turn.
+ * Canned engines are served by all loops (SO_REUSEPORT); a realistic one has one batch and lives on one loop, as does one that only prefills or decodes; they are dealt out in turn.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -31,6 +31,9 @@ static const struct option_name RUNTIMES[] = {
     { "openai", MOCK_OPENAI },     { "mlx", MOCK_MLX },       { "tokenspeed", MOCK_TOKENSPEED },
     { "llamacpp", MOCK_LLAMACPP }, { "ollama", MOCK_OLLAMA }, { 0 },
 };
+static const struct option_name ROLES[] = {
+    { "null", MOCK_ROLE_BOTH }, { "prefill", MOCK_ROLE_PREFILL }, { "decode", MOCK_ROLE_DECODE }, { 0 }
+};
 static const struct option_name SWITCH[] = { { "true", true }, { "false", false }, { 0 } };
 
 #define AT(member)   offsetof(struct mock_options, member)
@@ -54,6 +57,10 @@ static const struct option OPTIONS[] = {
       .help = "name of the model that the engines serve" },
     { .name = "--runtime", .type = OPT_ENUM, .names = RUNTIMES, .at = CONF(runtime), .def = "sglang",
       .help = "which engine it shows itself as: information endpoints, metric names, owned_by" },
+    { .name = "--disaggregation-mode", .type = OPT_ENUM, .names = ROLES, .at = CONF(role), .def = "null",
+      .help = "prefill: compute prompts for decode engines; decode: answer when a prefill engine has computed the prompt; null: both" },
+    { .name = "--disaggregation-bootstrap-port", .type = OPT_U16, .at = CONF(bootstrap_port), .def = "8998",
+      .help = "prefill: port of the first engine where decode engines ask; decode: where to ask when a request names no port" },
     { .name = "--seed", .type = OPT_U64, .at = CONF(seed), .def = "0", .help = "of texts, ids, vectors and random failures" },
 
     { .name = "--engine", .type = OPT_ENUM, .names = MODES, .at = CONF(mode), .def = "canned", .group = "Answers",
@@ -133,24 +140,32 @@ struct process {
     uint32_t threads_n;
 };
 
-static void print_engine(const struct mock_options *o, uint16_t port)
+static void print_engine(const struct mock_options *o, uint16_t port, uint16_t bootstrap_port)
 {
     bool ipv6 = str_find_char(o->host, ':') != STR_NPOS;
 
-    printf("mock engine: %s://%s%.*s%s:%u model %.*s\n", o->conf.tls ? "https" : "http", ipv6 ? "[" : "", STR_FMT(o->host),
+    printf("mock engine: %s://%s%.*s%s:%u model %.*s", o->conf.tls ? "https" : "http", ipv6 ? "[" : "", STR_FMT(o->host),
            ipv6 ? "]" : "", port, STR_FMT(o->conf.model));
+    if (o->conf.role == MOCK_ROLE_PREFILL)
+        printf(" prefill, bootstrap port %u", bootstrap_port);
+    else if (o->conf.role == MOCK_ROLE_DECODE)
+        printf(" decode");
+    printf("\n");
     fflush(stdout);
 }
 
 /* Engine K: its first part on one loop, and for a canned one a part on each other loop, at the same port. */
 static int start_engine(struct process *p, const struct mock_options *o, uint32_t k, struct err *err)
 {
-    bool shared = o->conf.mode == MOCK_CANNED && p->threads_n > 1;
+    bool shared = o->conf.mode == MOCK_CANNED && o->conf.role == MOCK_ROLE_BOTH && p->threads_n > 1;
     uint16_t port = o->port ? (uint16_t)(o->port + k) : 0;
     struct mock_conf conf = o->conf;
     struct mock_engine *first = NULL;
 
     conf.instance = k;
+    conf.host = o->host;
+    if (conf.role == MOCK_ROLE_PREFILL)
+        conf.bootstrap_port = (uint16_t)(conf.bootstrap_port ? conf.bootstrap_port + k : 0);
     for (uint32_t i = 0; i < (shared ? p->threads_n : 1); i++) {
         struct thread *t = &p->threads[(k + i) % p->threads_n];
         struct mock_engine *e = NULL;
@@ -164,7 +179,7 @@ static int start_engine(struct process *p, const struct mock_options *o, uint32_
         if (r < 0)
             return r;
     }
-    print_engine(o, port);
+    print_engine(o, port, mock_engine_bootstrap_port(first));
     return 0;
 }
 
@@ -235,6 +250,9 @@ static int run(const struct mock_options *o, struct process *p, struct err *err)
     if (o->port && (uint32_t)o->port + o->count - 1 > UINT16_MAX)
         return err_set(err, ERR_INVALID, "ports %u to %u: the last must not be over %u", o->port, o->port + o->count - 1,
                        UINT16_MAX);
+    if (o->conf.role == MOCK_ROLE_PREFILL && (uint32_t)o->conf.bootstrap_port + o->count - 1 > UINT16_MAX)
+        return err_set(err, ERR_INVALID, "bootstrap ports from %u on: the last of %u must not be over %u", o->conf.bootstrap_port,
+                       o->count, UINT16_MAX);
     r = start_loops(p, o->threads, err);
     for (uint32_t k = 0; k < o->count && r == 0; k++)
         r = start_engine(p, o, k, err);

@@ -41,6 +41,28 @@ static int split_control_keys(struct launch_config *c, struct arena *arena, stru
     return 0;
 }
 
+/* Workers that were given for a mode that is off. */
+static void note_unused_workers(const struct launch_config *c, struct option_report *report)
+{
+    bool pd = c->pd_disaggregation || c->epd_disaggregation;
+
+    if (!pd && (c->prefill.n || c->decode.n))
+        option_report_add(report, OPTION_NOTE, "--prefill and --decode are ignored without --pd-disaggregation");
+    if (!c->epd_disaggregation && c->encode.n)
+        option_report_add(report, OPTION_NOTE, "--encode is ignored without --epd-disaggregation");
+    if (pd && c->worker_urls.n)
+        option_report_add(report, OPTION_NOTE, "--worker-urls is ignored with --pd-disaggregation: write --prefill and --decode");
+}
+
+static void add_notes(const struct launch_config *c, struct option_report *report)
+{
+    if (c->priority_scheduler_config.n && !c->priority_scheduler_enabled)
+        option_report_add(report, OPTION_NOTE, "--priority-scheduler-config does nothing without --priority-scheduler-enabled");
+    if (c->tenant_rate_limit_config.n && !c->tenant_rate_limit_enabled)
+        option_report_add(report, OPTION_NOTE, "--tenant-rate-limit-config does nothing without --tenant-rate-limit-enabled");
+    note_unused_workers(c, report);
+}
+
 int launch_parse(const struct option_input *in, struct arena *arena, struct launch_config *ret, struct option_report *report)
 {
     int r = options_parse(&LAUNCH_TABLE, in, arena, ret, sizeof *ret, report);
@@ -58,6 +80,8 @@ int launch_parse(const struct option_input *in, struct arena *arena, struct laun
     if (r < 0)
         return r;
     launch_check(ret, report);
+    if (report->worst == OPTION_NOTE)
+        add_notes(ret, report);
     if (arena->failed)
         return ERR_NOMEM;
     return report->worst > OPTION_NOTE ? ERR_INVALID : 0;

@@ -60,6 +60,8 @@ static void check_mode(struct check *k)
     check_bootstrap_ports(k, &k->c->encode);
     if (is_provider(k->c->backend) && (k->c->pd_disaggregation || k->c->epd_disaggregation))
         incompatible(k, "--pd-disaggregation and --epd-disaggregation need engines, not --backend openai, anthropic or gemini");
+    else if (k->c->epd_disaggregation && !k->c->enable_igw) /* spec data-plane 2.1; there are no gRPC workers yet */
+        option_report_add(k->report, OPTION_INVALID, "EPD mode requires gRPC connection_mode and TokenSpeed");
 }
 
 /* ---- server settings ---- */
@@ -91,6 +93,8 @@ static void check_server(struct check *k)
     check_equal_ports(k);
     if (k->c->queue_size > 0 && k->c->queue_timeout_s == 0)
         invalid_number(k, "queue_timeout_secs", 0, "Must be > 0 when queue_size > 0");
+    if (k->c->tenant_rate_limit_enabled && !k->c->tenant_rate_limit_config.n)
+        missing(k, "tenant_rate_limit_config");
 }
 
 static void check_storage_headers(struct check *k)

@@ -8,26 +8,35 @@
  * Owner:    a dispatch lives in its exchange's arena. It ends with exactly one of on_end, on_error, or dispatch_abort (silent).
  * Load:     a worker's load is counted from the pick to the end of its body, the failure of its attempt, or the abort: exactly once per pick.
  * Threads:  the exchange's loop only; one struct dispatcher per loop.
- * Bounds:   attempts per request DISPATCH_ATTEMPTS_MAX; a worker is not tried twice while another candidate stands (decision 7).
+ * Bounds:   attempts per request as --retry-max-retries says; a worker is not tried twice while another candidate stands (decision 7).
  * Not here: what the reply looks like to the client (sinks: inference/sinks.c), whether the request is valid (api/).
  */
 #pragma once
 
 #include "base/metric.h"
+#include "dispatch/retry.h"
 #include "http/client.h"
 #include "http/exchange.h"
+#include "routing/dp_rank.h"
 #include "routing/policy_set.h"
 #include "upstream/upstream.h"
 #include "worker/registry.h"
 
-#define DISPATCH_ATTEMPTS_MAX 5 /* SMG's --retry-max-retries default: attempts, not extra ones */
+#define DISPATCH_TRIED_MAX    16 /* workers that a request remembers; the earliest is forgotten */
+#define DISPATCH_REPLACED_MAX 5  /* workers that cannot be reached are replaced by others so often, even where retries are off */
+#define DISPATCH_HELD_MAX     (64u << 10) /* bytes of a reply that is kept while others are tried */
+#define DISPATCH_HOLD_MS      1000        /* a failed reply that takes longer than that is not waited for */
+#define DISPATCH_PROBE_MS     1000 /* a probe that has been replying for so long has succeeded, even if its stream goes on for hours */
 
 struct dispatch;
 
 struct dispatcher_conf {
-    uint32_t connect_ms; /* 10000 */
-    uint32_t head_ms;    /* --request-timeout-secs: until the first byte of the reply */
-    uint32_t idle_ms;    /* between parts of a reply's body; a stream has no total limit */
+    uint32_t connect_ms;       /* 10000 */
+    uint32_t head_ms;          /* --request-timeout-secs: until the first byte of the reply */
+    uint32_t idle_ms;          /* between parts of a reply's body; a stream has no total limit */
+    struct retry_conf retry;   /* the gateway's flags; workers may say otherwise for their models */
+    bool pairs;                /* --pd-disaggregation */
+    struct dp_ranks *dp_ranks; /* borrowed; of pairs; NULL = no --dp-minimum-tokens-scheduler */
 };
 
 struct dispatcher; /* per loop */
@@ -68,7 +77,15 @@ struct dispatch_request {
     struct str path;      /* on the worker */
     const char *endpoint; /* metric label, static */
     bool stream;
-    bool engines_only; /* not for a provider (runtime external) */
+    bool engines_only;   /* not for a provider (runtime external) */
+    enum policy_leg leg; /* which kind of worker, where one carries it */
+
+    /* Prefill and decode on engines of their own (pair.h), as dispatcher_wants_pair said. */
+    bool pair;
+    bool merge_logprobs;                   /* the prompt's log-probabilities are asked for: prefill knows them */
+    unsigned batch;                        /* prompts that came as a list; 0 = not a list */
+    unsigned answers;                      /* to all prompts together; 0 = one */
+    bool (*suits)(const struct worker *w); /* NULL = everybody does */
 
     /* The text that policies look at (spec data-plane 5.11), good until the loop calls any routing_text again; called for each pick of a policy that wants it.
      * NULL = there is none. */
@@ -78,6 +95,9 @@ struct dispatch_request {
     int (*prepare)(struct dispatch_request *r, enum upstream_dialect dialect, struct str canonical_model, struct str *ret_body);
     void *arg; /* for both */
 };
+
+/* Is a request for MODEL carried by a prefill and a decode engine, or by one engine? Asked once per request. */
+bool dispatcher_wants_pair(const struct dispatcher *d, struct str model);
 
 /* 0: the sink will be called (*RET is the handle for pause, resume, abort). Negative: nothing was started and *FAILURE says what to answer.
  * REQUEST is copied; SINK is borrowed until the end. */

@@ -127,6 +127,33 @@ static int split_aliases(const struct launch_config *c, struct arena *arena, str
     return 0;
 }
 
+static void on_loads(void *arg)
+{
+    struct gateway *g = arg;
+
+    if (g->dp_ranks)
+        dp_ranks_follow(g->dp_ranks, g->load_monitor);
+}
+
+void gateway_loads_wanted(struct gateway *g)
+{
+    const struct launch_config *c = g->config;
+
+    load_monitor_want(g->load_monitor, policy_set_wants_loads(g->policies) || c->engine_metrics || c->dp_minimum_tokens_scheduler);
+}
+
+static int make_load_monitor(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+
+    g->load_monitor = load_monitor_new(g->control, g->client, g->registry, c->load_monitor_interval_s);
+    if (!g->load_monitor || (c->dp_minimum_tokens_scheduler && dp_ranks_new(&g->dp_ranks) < 0))
+        return err_set(err, ERR_NOMEM, "out of memory");
+    load_monitor_on_told(g->load_monitor, on_loads, g);
+    gateway_loads_wanted(g);
+    return 0;
+}
+
 static int make_registry(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -137,6 +164,11 @@ static int make_registry(struct gateway *g, struct err *err)
                     .failure_threshold = c->health_failure_threshold,
                     .drain_settle_s = c->drain_settle_s,
                     .disabled = c->disable_health_check },
+        .breaker = { .failure_threshold = c->cb_failure_threshold,
+                     .success_threshold = c->cb_success_threshold,
+                     .timeout_ms = c->cb_timeout_duration_s * 1000ull,
+                     .window_ms = c->cb_window_duration_s * 1000ull,
+                     .disabled = c->disable_circuit_breaker },
         .health_endpoint = c->health_check_endpoint,
         .remove_unhealthy = c->remove_unhealthy_workers,
         .startup_timeout_s = c->worker_startup_timeout_s,
@@ -156,12 +188,9 @@ static int make_registry(struct gateway *g, struct err *err)
     if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     registry_subscribe(g->registry, gateway_on_registry, g);
-    if (c->engine_metrics) {
-        g->load_monitor = load_monitor_new(g->control, g->client, g->registry, c->load_monitor_interval_s);
-        if (!g->load_monitor)
-            return err_set(err, ERR_NOMEM, "out of memory");
-    }
-    return 0;
+    if (policy_set_make_rings(g->policies, g->registry) < 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    return make_load_monitor(g, err);
 }
 
 /* A server of the control loop: metrics or probes. They have no filters (spec operations 13: no request id, CORS, metrics or log). */
@@ -215,6 +244,7 @@ static int start_control(struct gateway *g, struct err *err)
     r = gateway_watch_tls(g, err);
     if (r < 0)
         return r;
+    admission_start(g->admission, g->control);
     timer_start(g->control, &g->reclaim, RECLAIM_MS, reclaim_snapshots);
     timer_start(g->control, &g->flush_log, LOG_FLUSH_MS, flush_control_log);
     return gateway_watch_signals(g, err);
@@ -228,7 +258,14 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     const struct launch_config *c = g->config;
     struct dispatcher_conf dispatch = { .connect_ms = CONNECT_MS,
                                         .head_ms = c->request_timeout_s * 1000,
-                                        .idle_ms = c->request_timeout_s * 1000 };
+                                        .idle_ms = c->request_timeout_s * 1000,
+                                        .retry = { .attempts_max = c->disable_retries ? 1 : c->retry_max_retries,
+                                                   .initial_ms = c->retry_initial_backoff_ms,
+                                                   .max_ms = c->retry_max_backoff_ms,
+                                                   .multiplier = c->retry_backoff_multiplier,
+                                                   .jitter = c->retry_jitter_factor },
+                                        .pairs = c->pd_disaggregation,
+                                        .dp_ranks = g->dp_ranks };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,
@@ -249,7 +286,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
     t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     observe_requests_init(&t->observe, t->loop);
-    if (auth_thread_init(&t->auth, g->auth, t->loop) < 0)
+    if (auth_thread_init(&t->auth, g->auth, t->loop) < 0 || admission_thread_init(&t->admission, g->admission, t->loop) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     t->contexts[CONTEXT_GATEWAY] = g;
     t->contexts[CONTEXT_INFERENCE] = &t->inference;
@@ -259,6 +296,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
     t->contexts[CONTEXT_OBSERVE] = &t->observe;
     t->contexts[CONTEXT_AUTH] = &t->auth;
+    t->contexts[CONTEXT_ADMISSION] = &t->admission;
     r = http_server_new(t->loop, &server, &t->server);
     if (r < 0)
         return err_set(err, r, "out of memory");
@@ -302,16 +340,33 @@ static int start_threads(struct gateway *g, struct err *err)
     return 0;
 }
 
-static int add_startup_workers(struct gateway *g, struct err *err)
+static int add_urls(struct gateway *g, const struct option_list *urls, enum worker_type type, struct err *err)
 {
-    gateway_state_restore(g->state, g->registry);
-    for (size_t i = 0; i < g->config->worker_urls.n; i++) {
-        int r = registry_add_startup(g->registry, g->config->worker_urls.items[i], STR_NONE, err);
+    for (size_t i = 0; i < urls->n; i++) {
+        int r = registry_add_startup(g->registry,
+                                     &(struct registry_startup){ .url = urls->items[i], .type = type, .bootstrap_port = -1 }, err);
 
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+static int add_startup_workers(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    int r = 0;
+
+    gateway_state_restore(g->state, g->registry);
+    if (!c->pd_disaggregation)
+        return add_urls(g, &c->worker_urls, WORKER_REGULAR, err);
+    for (size_t i = 0; i < c->prefill.n && r == 0; i++)
+        r = registry_add_startup(g->registry,
+                                 &(struct registry_startup){ .url = c->prefill.items[i].url,
+                                                             .type = WORKER_PREFILL,
+                                                             .bootstrap_port = c->prefill.items[i].port },
+                                 err);
+    return r < 0 ? r : add_urls(g, &c->decode, WORKER_DECODE, err);
 }
 
 /* ---- the whole ---- */
@@ -338,6 +393,25 @@ static int make_auth(struct gateway *g, struct err *err)
     return auth_new(&conf, &g->auth, err);
 }
 
+static int make_admission(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    int max_class = sched_class_of(c->priority_scheduler_default_max_class);
+    struct admission_conf conf = { .limits = { .max_concurrent = c->max_concurrent_requests,
+                                               .queue_size = c->queue_size,
+                                               .queue_timeout_s = (uint32_t)c->queue_timeout_s,
+                                               .requests_per_second = c->rate_limit_tokens_per_second },
+                                   .tenant = { .trust_header = c->trust_tenant_header, .header = c->tenant_header_name },
+                                   .scheduler = c->priority_scheduler_enabled,
+                                   .default_max_class = max_class < 0 ? CLASS_DEFAULT : (enum sched_class)max_class,
+                                   .scheduler_file = c->priority_scheduler_config,
+                                   .tenant_names = c->priority_scheduler_tenant_metric_top_n,
+                                   .tenant_limits = c->tenant_rate_limit_enabled,
+                                   .tenant_limits_file = c->tenant_rate_limit_config };
+
+    return admission_new(&conf, &g->admission, err);
+}
+
 static int make_shared(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -346,6 +420,9 @@ static int make_shared(struct gateway *g, struct err *err)
     g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
     g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
     r = make_auth(g, err);
+    if (r < 0)
+        return r;
+    r = make_admission(g, err);
     if (r < 0)
         return r;
     if (c->prometheus_duration_buckets.n &&
@@ -364,17 +441,20 @@ static void take_apart(struct gateway *g)
         dispatcher_free(g->threads[i].dispatcher);
         inference_fini(&g->threads[i].inference);
         auth_thread_fini(&g->threads[i].auth);
+        admission_thread_fini(&g->threads[i].admission);
         loop_free(g->threads[i].loop);
     }
     free(g->threads);
     gateway_state_free(g->state);
     load_monitor_free(g->load_monitor);
+    dp_ranks_free(g->dp_ranks);
     registry_free(g->registry);
     policy_set_free(g->policies);
     router_free(g->router);
     router_free(g->metrics_router);
     router_free(g->probe_router);
     auth_free(g->auth);
+    admission_free(g->admission);
     loop_free(g->control);
     buf_fini(&g->openapi);
     gateway_free_tls(g);
@@ -431,7 +511,7 @@ int gateway_run(const struct launch_config *config, const struct gateway_source 
     }
     log_info(TARGET, "listening", LF_STR("host", config->host), LF_UINT("port", config->port), LF_BOOL("tls", g.tls_server != NULL),
              LF_UINT("loops", g.threads_n), LF_CSTR("policy", launch_policy_name(config->policy)),
-             LF_UINT("workers", config->worker_urls.n));
+             LF_UINT("workers", config->worker_urls.n + config->prefill.n + config->decode.n));
     /* This thread alone, since the others have begun: where cores are scarce, registrations and health checks stand back behind requests. */
     (void)setpriority(PRIO_PROCESS, 0, CONTROL_NICE);
     loop_run(g.control);

@@ -75,10 +75,13 @@ static int prepare_body(struct dispatch_request *r, enum upstream_dialect dialec
 }
 
 /* A request that names no model asks for any worker: without one, that is the answer, not an unknown model. */
-static void reply_no_workers(struct exchange *ex)
+static void reply_no_workers(struct exchange *ex, enum policy_leg leg)
 {
     http_error_retry_after(ex, 1);
-    http_error(ex, 503, STR("no_workers"), STR("No workers are available"));
+    if (leg == POLICY_PREFILL)
+        http_error(ex, 503, STR("no_prefill_servers"), STR("No prefill servers available"));
+    else
+        http_error(ex, 503, STR("no_workers"), STR("No workers are available"));
 }
 
 static void start(struct exchange *ex, struct inference *inf, const struct dispatch_request *request, struct reply_sink *sink)
@@ -92,7 +95,7 @@ static void start(struct exchange *ex, struct inference *inf, const struct dispa
     }
     if (dispatch_start(inf->dispatcher, request, sink, &dispatch, &failure) < 0) {
         if (request->method == HTTP_GET && failure.cause == 0)
-            reply_no_workers(ex);
+            reply_no_workers(ex, request->leg);
         else
             sink_reply_failure(ex, &failure);
         return;
@@ -105,6 +108,8 @@ void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *
     struct api_request *request = arena_new(&ex->arena, struct api_request);
     struct carried *carried = arena_new(&ex->arena, struct carried);
     struct api_error error = { 0 };
+    struct api_shares shares = { 0 };
+    bool pair;
     int r;
 
     if (!request || !carried) {
@@ -122,6 +127,13 @@ void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *
         reply_no_memory(ex);
         return;
     }
+    pair = dispatcher_wants_pair(inf->dispatcher, request->model);
+    if (pair && plan->not_by_pairs) {
+        http_error(ex, 501, STR("not_implemented"), str_of(plan->not_by_pairs));
+        return;
+    }
+    if (pair)
+        shares = api_shares(request);
     ex->facts.streaming = request->stream;
     *carried = (struct carried){ .inf = inf, .request = request };
     start(ex, inf,
@@ -132,11 +144,20 @@ void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *
               .path = plan->path,
               .endpoint = plan->endpoint,
               .stream = request->stream,
+              .pair = pair,
+              .merge_logprobs = shares.logprobs,
+              .batch = shares.batch,
+              .answers = shares.answers,
               .routing_text = routing_text,
               .prepare = prepare_body,
               .arg = carried,
           },
           plan->sink(ex, inf, request));
+}
+
+bool carry_by_pairs(const struct inference *inf)
+{
+    return dispatcher_wants_pair(inf->dispatcher, STR_NONE);
 }
 
 void carry_get(struct exchange *ex, struct inference *inf, struct str path)
@@ -147,6 +168,7 @@ void carry_get(struct exchange *ex, struct inference *inf, struct str path)
               .method = HTTP_GET,
               .path = path,
               .endpoint = "info",
+              .leg = carry_by_pairs(inf) ? POLICY_PREFILL : POLICY_REGULAR,
               .engines_only = true,
           },
           sink_relay(ex, inf, NULL));

@@ -65,6 +65,10 @@ void inference_health(struct exchange *ex, void *context)
     struct providers p;
     struct buf out = { 0 };
 
+    if (carry_by_pairs(inf)) {
+        carry_pair_health(ex, inf, ex->req.path);
+        return;
+    }
     if (!providers_only(t, &p)) {
         carry_get(ex, inf, ex->req.path);
         return;

@@ -5,10 +5,14 @@
 static const struct carry_plan CHAT = { API_CHAT, STR_INIT("/v1/chat/completions"), "chat", sink_relay };
 static const struct carry_plan COMPLETIONS = { API_COMPLETIONS, STR_INIT("/v1/completions"), "completions", sink_relay };
 static const struct carry_plan GENERATE = { API_GENERATE, STR_INIT("/generate"), "generate", sink_relay };
-static const struct carry_plan EMBEDDINGS = { API_EMBEDDINGS, STR_INIT("/v1/embeddings"), "embeddings", sink_relay };
-static const struct carry_plan CLASSIFY = { API_CLASSIFY, STR_INIT("/v1/classify"), "classify", sink_relay };
-static const struct carry_plan MESSAGES = { API_MESSAGES, STR_INIT("/v1/messages"), "messages", sink_relay };
-static const struct carry_plan RESPONSES = { API_RESPONSES, STR_INIT("/v1/responses"), "responses", sink_relay };
+static const struct carry_plan EMBEDDINGS = { API_EMBEDDINGS, STR_INIT("/v1/embeddings"), "embeddings", sink_relay,
+                                              "Embeddings not implemented" };
+static const struct carry_plan CLASSIFY = { API_CLASSIFY, STR_INIT("/v1/classify"), "classify", sink_relay,
+                                            "Classify not implemented" };
+static const struct carry_plan MESSAGES = { API_MESSAGES, STR_INIT("/v1/messages"), "messages", sink_relay,
+                                            "Messages API not yet implemented for this router" };
+static const struct carry_plan RESPONSES = { API_RESPONSES, STR_INIT("/v1/responses"), "responses", sink_relay,
+                                             "Responses endpoint not implemented" };
 static const struct carry_plan RERANK = { API_RERANK, STR_INIT("/v1/rerank"), "rerank", sink_rerank };
 static const struct carry_plan V1_RERANK = { API_V1_RERANK, STR_INIT("/v1/rerank"), "rerank", sink_rerank };
 

@@ -28,6 +28,8 @@ const struct mock_conf MOCK_DEFAULTS = {
     .kv_tokens = 524288,
     .block_size = 16,
     .prefix_cache = true,
+    .bootstrap_port = MOCK_BOOTSTRAP_PORT,
+    .host = STR_INIT("127.0.0.1"),
     .faults = MOCK_FAULTS_NONE,
 };
 
@@ -130,6 +132,7 @@ static void shared_unref(struct mock_shared *s)
     if (atomic_fetch_sub(&s->refs, 1) > 1)
         return;
     free((char *)s->conf.model.p);
+    free((char *)s->conf.host.p);
     buf_fini(&s->model_json);
     record_fini(&s->record);
     pthread_mutex_destroy(&s->lock);
@@ -150,6 +153,7 @@ static int shared_new(const struct mock_conf *conf, struct mock_shared **ret, st
     atomic_init(&s->refs, 1);
     s->conf = *conf;
     s->conf.model = (struct str){ str_dup(conf->model), conf->model.n };
+    s->conf.host = (struct str){ str_dup(conf->host), conf->host.n };
     s->faults = conf->faults;
     s->born_us = clock_now_us();
     s->born_wall_s = clock_wall_s();
@@ -158,7 +162,7 @@ static int shared_new(const struct mock_conf *conf, struct mock_shared **ret, st
     text_init(&s->text, conf->seed);
     json_begin(&w, &s->model_json);
     json_value_str(&w, conf->model);
-    if (!s->conf.model.p || s->model_json.failed) {
+    if (!s->conf.model.p || !s->conf.host.p || s->model_json.failed) {
         shared_unref(s);
         return err_set(err, ERR_NOMEM, "out of memory");
     }
@@ -312,6 +316,7 @@ void engine_reply_out(struct mock_engine *e, struct exchange *ex, struct str con
 
 static void free_part(struct mock_engine *e)
 {
+    bootstrap_free(e->bootstrap);
     if (e->shared->conf.mode == MOCK_REALISTIC)
         model_fini(&e->model);
     router_free(e->router);
@@ -360,6 +365,29 @@ static int make_model(struct mock_engine *e)
     return 0;
 }
 
+static int make_role(struct mock_engine *e, struct err *err)
+{
+    switch (e->shared->conf.role) {
+    case MOCK_ROLE_PREFILL:
+        return bootstrap_new(e->loop, &e->bootstrap, err);
+    case MOCK_ROLE_DECODE:
+        return http_client_new(e->loop, &(struct http_client_conf){ 0 }, &e->client) < 0 ? err_set(err, ERR_NOMEM, "out of memory")
+                                                                                         : 0;
+    case MOCK_ROLE_BOTH:
+        break;
+    }
+    return 0;
+}
+
+/* What was made of a part that does not come to be. */
+static void unmake_role(struct mock_engine *e)
+{
+    if (e->bootstrap && e->bootstrap->server)
+        bootstrap_close(e->bootstrap);
+    if (e->client)
+        http_client_free(e->client);
+}
+
 /* Takes over the reference on S. */
 static int part_new(struct loop *l, struct mock_shared *s, struct mock_engine **ret, struct err *err)
 {
@@ -383,8 +411,11 @@ static int part_new(struct loop *l, struct mock_shared *s, struct mock_engine **
     if (r < 0)
         err_set(err, r, "out of memory for %llu KV tokens", (unsigned long long)s->conf.kv_tokens);
     else
+        r = make_role(e, err);
+    if (r == 0)
         r = make_server(e, err);
     if (r < 0) {
+        unmake_role(e);
         free_part(e);
         return r;
     }
@@ -405,6 +436,8 @@ int mock_engine_join(struct loop *l, struct mock_engine *first, struct mock_engi
 {
     if (first->shared->conf.mode == MOCK_REALISTIC)
         return err_set(err, ERR_UNSUPPORTED, "a realistic engine has one batch and runs on one loop");
+    if (first->shared->conf.role != MOCK_ROLE_BOTH)
+        return err_set(err, ERR_UNSUPPORTED, "a prefill or decode engine runs on one loop");
     atomic_fetch_add(&first->shared->refs, 1);
     return part_new(l, first->shared, ret, err);
 }
@@ -422,7 +455,18 @@ int mock_engine_listen(struct mock_engine *e, struct str address, uint16_t port,
         if (r < 0)
             return r;
     }
+    if (e->bootstrap) {
+        int r = bootstrap_listen(e->bootstrap, address, e->shared->conf.bootstrap_port, err);
+
+        if (r < 0)
+            return r;
+    }
     return http_server_listen(e->server, &at, share == MOCK_SHARED_PORT ? LISTENER_SHARED : LISTENER_ALONE, ret_port, err);
+}
+
+uint16_t mock_engine_bootstrap_port(const struct mock_engine *e)
+{
+    return e->bootstrap ? e->bootstrap->port : 0;
 }
 
 static void maybe_free(struct mock_engine *e)
@@ -448,6 +492,7 @@ void mock_engine_close(struct mock_engine *e)
     http_server_close(e->server);
     http_server_free(e->server);
     e->server = NULL;
+    unmake_role(e); /* what was on its way to other engines ended with the requests */
     schedule_close(&e->schedule, on_closed);
 }
 

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "http/server.h"
+#include "mock/handover.h"
 #include "mock/mock.h"
 #include "mock/model.h"
 #include "mock/record.h"
@@ -55,6 +56,9 @@ struct mock_engine {
     struct random random;                /* by seed */
     struct mock_faults faults;           /* this part's copy */
     unsigned faults_version;
+
+    struct bootstrap *bootstrap; /* owned; of a prefill engine */
+    struct http_client *client;  /* owned; of a decode engine */
 
     struct model model; /* realistic only */
     struct due step;    /* the end of the model's step */

@@ -1,6 +1,6 @@
 /* generation.c -- the life of one answer: delay, faults, tokens as they become available, and the ways out
  *
- *    (new) --> DELAYED --> RUNNING --> DONE
+ *    (new) --> DELAYED --> (FETCHING) --> RUNNING --> DONE
  *                             |          ^
  *                             v          |
  *                          STALLED ------+ (the client leaves)
@@ -8,6 +8,8 @@
  *   from      to        by                when
  *   (new)     DELAYED   generation_begin  --ttft-ms, --gen-ms or the header's delay say so
  *   (new), D  RUNNING   start             the delay is over
+ *   (new), D  FETCHING  start             a decode engine asks for the blocks of its prompt
+ *   FETCHING  RUNNING   on_fetched        they are there; DONE: they did not come
  *   RUNNING   STALLED   pump, finish      the fault `stall` is reached; nothing wakes it but the client's end
  *   RUNNING   DONE      end_stream        the last token went out;  reply_whole: the reply that is no stream;  break_off: the fault `cut`
  *   D         DONE      start             a failure status
@@ -27,6 +29,8 @@
 static void begin(struct generation *g, struct mock_engine *e);
 static void on_delay_over(struct due *d);
 static void start(struct generation *g);
+static void on_fetched(struct handover *h, int status);
+static void run(struct generation *g);
 static void on_pace(struct due *d);
 static void produced(struct generation *g, uint64_t available);
 static void pump(struct generation *g);
@@ -44,6 +48,7 @@ static void enter(struct generation *g, enum generation_state state)
     assert(g->state != GEN_DONE && state >= g->state);
     g->state = state;
     if (state == GEN_DONE || state == GEN_STALLED) {
+        handover_cancel(&g->handover);
         schedule_remove(&g->engine->schedule, &g->due);
         if (g->engine->shared->conf.mode == MOCK_REALISTIC)
             model_cancel(&g->engine->model, &g->model);
@@ -64,6 +69,7 @@ static bool read_faults(struct generation *g, struct err *err)
         (struct mock_request_faults){ .stall_after = f->stall_after, .cut_after = f->cut_after, .wrong_length = f->wrong_length };
     if (f->fail_rate > 0 && random_unit(&g->engine->random) < f->fail_rate)
         g->faults.status = f->fail_status;
+    g->faults.retry_after_s = f->retry_after_s;
     g->faults.delay_ms = f->ttft_ms + (conf->mode == MOCK_CANNED ? conf->gen_ms : 0);
     return !header || faults_read_header(header->value, &g->faults, err) == 0;
 }
@@ -73,6 +79,8 @@ static uint64_t limit(const struct generation *g, uint64_t wanted)
 {
     const struct ask *a = &g->ask;
 
+    if (g->engine->shared->conf.role == MOCK_ROLE_PREFILL)
+        return 1; /* the first token comes with the prompt; the rest is the decode engine's */
     wanted = MAX(wanted, a->min_tokens);
     if (a->max_tokens)
         wanted = a->ignore_eos ? a->max_tokens : MIN(wanted, a->max_tokens);
@@ -93,6 +101,20 @@ static void choose_text(struct generation *g, struct choice *c)
     c->tokens = limit(g, conf->output_tokens);
     c->cut_short = g->ask.max_tokens && c->tokens == g->ask.max_tokens;
     c->text = text_reply(&g->engine->shared->text, text_mix(c->prompt->hash, conf->seed + c->index), c->tokens, &g->ex->arena);
+}
+
+/* Which half of a pair the request is, for an engine that has a role. */
+static int read_order(struct generation *g, struct err *err)
+{
+    const struct mock_conf *conf = &g->engine->shared->conf;
+    uint64_t serial = atomic_fetch_add_explicit(&g->engine->shared->serial, 1, memory_order_relaxed);
+
+    if (conf->role == MOCK_ROLE_BOTH)
+        return 0;
+    g->order = arena_new(&g->ex->arena, struct handover_order);
+    if (!g->order)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    return handover_read(conf->role, conf->runtime, g->ask.root, conf->bootstrap_port, serial, g->order, err);
 }
 
 static bool choose_texts(struct generation *g)
@@ -158,6 +180,8 @@ void generation_begin(struct exchange *ex, struct mock_engine *e, const struct d
     g->dialect = dialect;
     kv_hasher_init(&hasher, &ex->arena, (size_t)conf->block_size * MOCK_TOKEN_BYTES);
     r = ask_read(dialect->kind, ex->body, &ex->arena, conf->mode == MOCK_REALISTIC ? &hasher : NULL, &g->ask, &err);
+    if (r == 0)
+        r = read_order(g, &err);
     if (r < 0 || !read_faults(g, &err)) {
         ENGINE_COUNT(e, failed, 1);
         engine_error(e, ex, r == ERR_NOMEM ? 503 : 400, err.message);
@@ -199,14 +223,46 @@ static void fail(struct generation *g)
     engine_fail(g->engine, g->ex, &g->faults);
 }
 
+/* A decode engine has nothing to say before the blocks of its prompt are there. */
+static void fetch(struct generation *g)
+{
+    struct mock_engine *e = g->engine;
+
+    enter(g, GEN_FETCHING);
+    if (handover_start(&g->handover, e->client, g->order, on_fetched) < 0)
+        on_fetched(&g->handover, ERR_NOMEM);
+}
+
+static void on_fetched(struct handover *h, int status)
+{
+    struct generation *g = CONTAINER_OF(h, struct generation, handover);
+    struct mock_engine *e = g->engine;
+    struct exchange *ex = g->ex;
+
+    if (status == 0) {
+        g->transferred = g->model.remote = true;
+        run(g);
+        return;
+    }
+    enter(g, GEN_DONE);
+    ENGINE_COUNT(e, failed, 1);
+    engine_error(e, ex, 500, "the KV blocks of the prompt did not come from the prefill engine");
+}
+
 static void start(struct generation *g)
+{
+    if (g->faults.status)
+        fail(g);
+    else if (g->order && g->order->any && g->engine->client)
+        fetch(g);
+    else
+        run(g);
+}
+
+static void run(struct generation *g)
 {
     const struct mock_conf *conf = &g->engine->shared->conf;
 
-    if (g->faults.status) {
-        fail(g);
-        return;
-    }
     enter(g, GEN_RUNNING);
     g->started_us = MAX(loop_now_us(g->engine->loop), g->due.at_us);
     ENGINE_COUNT(g->engine, prompt_tokens, g->prompt_tokens);
@@ -244,9 +300,19 @@ static void on_pace(struct due *d)
     produced(g, available);
 }
 
+/* A prefill engine's prompt is computed: whoever asks for its blocks gets them. One that is to stall or to break off has none to give. */
+static void hand_out(struct generation *g)
+{
+    g->handed = true;
+    for (unsigned i = 0; i < g->order->n && g->faults.stall_after < 0 && g->faults.cut_after < 0; i++)
+        bootstrap_open(g->engine->bootstrap, g->order->rooms[i].room);
+}
+
 /* AVAILABLE tokens of each choice are there. May end the generation: the caller's last statement. */
 static void produced(struct generation *g, uint64_t available)
 {
+    if (g->order && g->order->any && g->engine->bootstrap && !g->handed)
+        hand_out(g);
     ENGINE_COUNT(g->engine, output_tokens, (available - g->available) * g->choices_n);
     g->available = available;
     if (g->ask.stream)
@@ -483,5 +549,22 @@ uint64_t generation_output_tokens(const struct generation *g)
 
 uint64_t generation_cached_tokens(const struct generation *g)
 {
-    return g->model.cached_tokens;
+    return g->transferred ? g->prompt_tokens : g->model.cached_tokens;
+}
+
+void generation_put_kv_params(const struct generation *g, struct buf *out)
+{
+    const struct mock_engine *e = g->engine;
+
+    if (!g->order || !g->order->answer)
+        return;
+    buf_puts(out, ",\"kv_transfer_params\":{\"do_remote_prefill\":true,\"do_remote_decode\":false,\"remote_block_ids\":[");
+    buf_put_u64(out, g->order->rooms[0].room);
+    buf_puts(out, "],\"remote_engine_id\":\"mock-");
+    buf_put_u64(out, e->shared->conf.instance);
+    buf_puts(out, "\",\"remote_host\":\"");
+    json_escape(out, e->shared->conf.host);
+    buf_puts(out, "\",\"remote_port\":");
+    buf_put_u64(out, e->bootstrap->port);
+    buf_puts(out, "}");
 }

@@ -15,7 +15,7 @@ struct choice {
     const struct ask_prompt *prompt;
 };
 
-enum generation_state { GEN_DELAYED, GEN_RUNNING, GEN_STALLED, GEN_DONE };
+enum generation_state { GEN_DELAYED, GEN_FETCHING, GEN_RUNNING, GEN_STALLED, GEN_DONE };
 
 struct generation {
     struct mock_engine *engine;
@@ -41,6 +41,11 @@ struct generation {
     unsigned sequence;  /* number of the next event (responses) */
     struct str prefix;  /* of each event, made by open; arena */
 
+    struct handover_order *order; /* the half of a pair that this is; NULL = the whole */
+    struct handover handover;     /* GEN_FETCHING */
+    bool transferred;             /* the prompt's blocks came from another engine */
+    bool handed;                  /* ... went to another engine */
+
     struct due due; /* GEN_DELAYED: the start; GEN_RUNNING: the next token of a paced answer */
     uint64_t started_us;
     struct model_request model; /* realistic */
@@ -58,6 +63,9 @@ struct dialect {
 };
 
 void generation_begin(struct exchange *ex, struct mock_engine *e, const struct dialect *dialect);
+
+/* vLLM's prefill: where the blocks are, as a member with a comma before it; nothing otherwise. */
+void generation_put_kv_params(const struct generation *g, struct buf *out);
 
 /* "stop" or "length". */
 struct str generation_reason(const struct choice *c);

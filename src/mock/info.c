@@ -123,6 +123,10 @@ static uint64_t capacity(const struct mock_engine *e)
     return c->mode == MOCK_REALISTIC ? c->kv_tokens / c->block_size * c->block_size : MOCK_CANNED_KV;
 }
 
+static const struct str ROLES[] = {
+    [MOCK_ROLE_BOTH] = STR_INIT("null"), [MOCK_ROLE_PREFILL] = STR_INIT("prefill"), [MOCK_ROLE_DECODE] = STR_INIT("decode")
+};
+
 void mock_server_info(struct exchange *ex, void *context)
 {
     struct mock_engine *e = context;
@@ -138,7 +142,7 @@ void mock_server_info(struct exchange *ex, void *context)
     json_put_u64(&w, "dp_size", 1);
     json_put_u64(&w, "pp_size", 1);
     json_put_str(&w, "load_balance_method", STR("round_robin"));
-    json_put_str(&w, "disaggregation_mode", STR("null"));
+    json_put_str(&w, "disaggregation_mode", ROLES[c->role]);
     json_put_bool(&w, "is_embedding", false);
     json_put_u64(&w, "context_length", MOCK_MODEL_LEN);
     json_put_u64(&w, "max_total_tokens", capacity(e));

@@ -48,7 +48,7 @@ void model_submit(struct model *m, struct model_request *r, uint64_t now_us)
     assert(r->state == MODEL_IDLE && r->prompt_tokens > 0 && r->output_tokens > 0 && r->choices > 0);
     r->state = MODEL_WAITING;
     r->submitted_us = now_us;
-    r->waiting_tokens = r->prompt_tokens - matched_blocks(m, r) * m->conf.block_size;
+    r->waiting_tokens = r->remote ? 1 : r->prompt_tokens - matched_blocks(m, r) * m->conf.block_size;
     m->waiting_uncached_tokens += r->waiting_tokens;
     m->waiting_n++;
     list_append(&m->waiting, &r->link);
@@ -123,6 +123,8 @@ static void admit(struct model *m, struct model_request *r, size_t matched)
     m->cache_hit_rate += HIT_RATE_WEIGHT * (hit - m->cache_hit_rate);
     m->prompt_tokens += r->prompt_tokens;
     m->cached_tokens += r->cached_tokens;
+    if (r->remote)
+        r->prefilled = r->prompt_tokens - 1;
 }
 
 static void admit_waiting(struct model *m)

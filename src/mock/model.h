@@ -41,6 +41,7 @@ struct model_request {
     uint64_t output_tokens; /* >= 1, per choice */
     uint32_t choices;       /* >= 1 */
     const uint64_t *blocks; /* hash chain over prompt and the first choice's answer; borrowed until done or cancelled */
+    bool remote;            /* the prompt's blocks come from another engine: only its last token is computed */
     size_t blocks_n;        /* may be fewer than there are blocks; 0 = not cached */
 
     /* the model's; for reading */

@@ -120,6 +120,7 @@ static void chat_whole(struct generation *g, struct buf *out)
     }
     buf_puts(out, "],\"usage\":");
     put_usage(g, out);
+    generation_put_kv_params(g, out);
     buf_puts(out, "}");
 }
 
@@ -187,6 +188,7 @@ static void completions_whole(struct generation *g, struct buf *out)
     }
     buf_puts(out, "],\"usage\":");
     put_usage(g, out);
+    generation_put_kv_params(g, out);
     buf_puts(out, "}");
 }
 

@@ -67,21 +67,23 @@ int registry_restore(struct registry *r, struct str id, struct str text, struct 
     return status;
 }
 
-int registry_add_startup(struct registry *r, struct str url, struct str api_key, struct err *err)
+int registry_add_startup(struct registry *r, const struct registry_startup *w, struct err *err)
 {
     struct arena arena;
     struct worker_spec spec;
     struct entry *e;
     int status;
 
-    status = url_check_worker(url, err);
+    status = url_check_worker(w->url, err);
     if (status < 0)
         return status;
     arena_init(&arena, /* cache= */ NULL, /* max_bytes= */ 0);
     worker_spec_defaults(&spec);
-    spec.url = worker_url_canonical(url, &arena);
+    spec.url = worker_url_canonical(w->url, &arena);
     spec.mode = worker_mode_of(spec.url);
-    spec.api_key = api_key;
+    spec.api_key = w->api_key;
+    spec.type = w->type;
+    spec.bootstrap_port = w->bootstrap_port;
     if (!spec.url.p)
         status = ERR_NOMEM;
     else if ((e = map_get(&r->by_url, spec.url)) != NULL)

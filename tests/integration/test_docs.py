@@ -44,16 +44,18 @@ class Reader:
         return re.sub(r"\b(30000|900[1-4])\b", port, command)
 
     def serve(self, kind, words):
-        if kind in self.running:
-            assert self.running.pop(kind).stop() == 0
+        role = words[words.index("--disaggregation-mode") + 1] if "--disaggregation-mode" in words else None  # both halves run beside each other
+        if (kind, role) in self.running:
+            assert self.running.pop((kind, role)).stop() == 0
         if kind == "launch":
             words += ["--host", "127.0.0.1", "--port", self.gateway_port] if "--port" not in words else []
             words += ["--prometheus-host", "127.0.0.1", "--prometheus-port", free_port(), "--shutdown-grace-period-secs", 0]
         words = [self.directory / w if (self.directory / str(w)).is_file() else w for w in words]  # a file that an earlier line made
-        process = self.running[kind] = self.start(Process, words)
+        process = self.running[kind, role] = self.start(Process, words)
         scheme = "https" if "--tls-cert-path" in words else "http"
-        answers = "readiness" if "--worker-urls" in words else "health"
-        url = f"{scheme}://127.0.0.1:{self.gateway_port}/{answers}" if kind == "launch" else f"{scheme}://127.0.0.1:{self.engine_port}/v1/models"
+        answers = "readiness" if "--worker-urls" in words or "--pd-disaggregation" in words else "health"
+        engine_port = words[words.index("--port") + 1] if "--port" in words else self.engine_port
+        url = f"{scheme}://127.0.0.1:{self.gateway_port}/{answers}" if kind == "launch" else f"{scheme}://127.0.0.1:{engine_port}/v1/models"
         # Who asks for a client certificate is not asked: curl's 35 and 56 are its refusals, in TLS 1.2 and 1.3.
         fine = {0, 35, 56} if "--tls-client-ca-path" in words else {0}
         wait_until(lambda: not process.running() or asked(url) in fine, seconds=20, what=" ".join(map(str, words)))
@@ -109,10 +111,21 @@ def test_the_page_of_the_mock_engine(reader):
     assert cut.count('"delta":{"content"') == 2
 
 
+def test_the_page_of_prefill_and_decode(reader):
+    said = [text for text in paste_page(reader, "docs/prefill-decode.md", 7).values() if text is not None]
+    assert '"chat.completion"' in said[0] and said[1].rstrip().endswith("data: [DONE]")
+    assert '\\"bootstrap_room\\":' in said[2] and '"healthy_workers":2' in said[3]
+
+
 def test_the_page_of_cache_and_loads(reader):
     said = [text for text in paste_page(reader, "docs/cache-and-loads.md", 10).values() if text is not None]
     assert '"status":"success"' in said[0] and '"dp_rank_count":1' in said[1] and any("worker_addr=" in text for text in said)
     assert '"model_path"' in said[-1]
+
+
+def test_the_page_of_reliability(reader):
+    said = [text for text in paste_page(reader, "docs/reliability.md", 5).values() if text is not None]
+    assert any('"chat.completion"' in text for text in said) and '"accepted"' in said[-1]
 
 
 def test_the_page_of_the_bench(reader):
@@ -126,6 +139,11 @@ def test_the_page_of_auth(reader, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     said = [text for text in paste_page(reader, "docs/auth.md", 7).values() if text is not None]
     assert '"workers":[' in said[1] and '"workers":[' in said[-1]
+
+
+def test_the_page_of_limits(reader):
+    said = [text for text in paste_page(reader, "docs/limits.md", 9).values() if text is not None]
+    assert sum('"text"' in text for text in said) == 3
 
 
 def test_the_page_of_the_control_plane(reader, tmp_path, monkeypatch):

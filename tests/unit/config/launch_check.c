@@ -88,6 +88,7 @@ static void case_4_prefill_and_decode_workers(void **state)
         { { "--prefill=p:1" }, 1, "URL must start with a lowercase" },
         { { "--decode", "p:1" }, 1, "URL must start with a lowercase" },
         { { "--pd-disaggregation", "--backend", "openai" }, 1, "need engines" },
+        { { "--epd-disaggregation" }, 1, "EPD mode requires gRPC connection_mode and TokenSpeed" },
     };
     _cleanup_(parsed_fini) struct parsed p;
     struct launch_config c;
@@ -267,6 +268,10 @@ static void case_13_retries_breaker_queue_caches(void **state)
         { { "--queue-timeout-secs", "0", "--queue-size", "0" }, 0, NULL },
         { { "--rate-limit-tokens-per-second", "-1" }, 1, "Must be >= 0 when specified" },
         { { "--rate-limit-tokens-per-second", "0" }, 0, NULL },
+        { { "--tenant-rate-limit-enabled" }, 1, "Missing required field: tenant_rate_limit_config" },
+        { { "--tenant-rate-limit-enabled", "--tenant-rate-limit-config", "limits.yaml" }, 0, NULL },
+        { { "--priority-scheduler-default-max-class", "urgent" }, 1, "Must be system, interactive, default or bulk" },
+        { { "--priority-scheduler-default-max-class", " Bulk" }, 0, NULL },
         { { "--tokenizer-cache-enable-l0", "--tokenizer-cache-l0-max-entries", "0" }, 1, "Must be > 0 when L0 cache is enabled" },
         { { "--tokenizer-cache-enable-l1", "--tokenizer-cache-l1-max-memory", "0" }, 1, "Must be > 0 when L1 cache is enabled" },
         { { "--tokenizer-cache-l0-max-entries", "0" }, 0, NULL },

@@ -348,7 +348,9 @@ static void restore(void *arg)
     assert_int_equal(registry_restore(house.registry, STR(ID), STR("{"), &err), ERR_INVALID);
     assert_int_equal(registry_restore(house.registry, STR(ID), STR("{\"url\":\"nonsense\"}"), &err), ERR_INVALID);
     snprintf(spec, sizeof spec, "http://127.0.0.1:%u/", engine->port);
-    assert_int_equal(registry_add_startup(house.registry, str_of(spec), STR(""), &err), 0); /* the kept description wins */
+    assert_int_equal(
+        registry_add_startup(house.registry, &(struct registry_startup){ .url = str_of(spec), .bootstrap_port = -1 }, &err),
+        0); /* the kept description wins */
 }
 
 static void a_kept_worker_comes_back_under_its_id(void **state)
