@@ -61,10 +61,6 @@ static void add_notes(const struct launch_config *c, struct option_report *repor
     if (c->tenant_rate_limit_config.n && !c->tenant_rate_limit_enabled)
         option_report_add(report, OPTION_NOTE, "--tenant-rate-limit-config does nothing without --tenant-rate-limit-enabled");
     note_unused_workers(c, report);
-    if (option_source(&LAUNCH_TABLE, report, "--policy") == OPTION_DEFAULT)
-        option_report_add(report, OPTION_NOTE,
-                          "workers are chosen by %s: cache_aware, the usual default, is not available in this version",
-                          launch_policy_name(c->policy));
 }
 
 int launch_parse(const struct option_input *in, struct arena *arena, struct launch_config *ret, struct option_report *report)

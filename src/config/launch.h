@@ -82,6 +82,8 @@ struct launch_config {
     /* Routing */
     enum launch_policy policy;        /* never UNSET */
     enum launch_policy shadow_policy; /* UNSET = none */
+    double cache_threshold, balance_rel_threshold, balance_token_usage_threshold, overload_token_usage_threshold;
+    uint64_t balance_abs_threshold, eviction_interval_s, max_tree_size, block_size;
 
     /* Prefill, decode and encode workers */
     bool pd_disaggregation, epd_disaggregation;
@@ -145,8 +147,7 @@ struct launch_config {
 
     /* ---- not available yet ---- */
 
-    double cache_threshold, balance_rel_threshold, balance_token_usage_threshold, overload_token_usage_threshold;
-    uint64_t balance_abs_threshold, eviction_interval_s, max_tree_size, block_size, max_idle_s;
+    uint64_t max_idle_s;
     enum launch_assignment assignment_mode;
     uint64_t prefix_token_count;
     double prefix_hash_load_factor, least_load_kv_pressure_weight, least_load_default_throughput;
@@ -199,7 +200,7 @@ struct launch_config {
 
 extern const struct option_table LAUNCH_TABLE;
 
-/* Reads the arguments behind `smg` or `smg launch`. As options_parse; in addition the rules of launch_check and the notes ("the default policy is ...") are in REPORT. */
+/* Reads the arguments behind `smg` or `smg launch`. As options_parse; in addition the rules of launch_check are in REPORT. */
 int launch_parse(const struct option_input *in, struct arena *arena, struct launch_config *ret,
                  struct option_report *report) _must_check_;
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "gateway/gateway_internal.h"
+#include "routing/cache_aware.h"
 
 static void collect_workers(struct prometheus_writer *w, const struct worker_table *t)
 {
@@ -383,6 +384,55 @@ static void collect_state(struct prometheus_writer *w, const struct gateway_stat
     prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("1") }, 1, (double)s.max_us);
 }
 
+/* ---- the prefix indexes of cache_aware, all models' together ---- */
+
+static void add_index(struct str model, struct policy *p, bool by_operator, void *arg)
+{
+    struct prefix_index_stats *sum = arg, s;
+
+    (void)model;
+    (void)by_operator;
+    if (!policy_is_cache_aware(p))
+        return;
+    cache_aware_stats(p, &s);
+    sum->entries += s.entries;
+    sum->bytes += s.bytes;
+    sum->inserted += s.inserted;
+    sum->evicted += s.evicted;
+    sum->lookups += s.lookups;
+    sum->hits += s.hits;
+}
+
+static void collect_prefix_indexes(struct prometheus_writer *w, struct gateway *g)
+{
+    struct prefix_index_stats s = { 0 };
+    struct policy *general = policy_set_find(g->policies, g->control, STR_NONE, POLICY_REGULAR);
+
+    policy_set_each(g->policies, g->control, add_index, &s);
+    for (int leg = POLICY_PREFILL; leg < POLICY_LEGS; leg++) {
+        struct policy *p = policy_set_find(g->policies, g->control, STR_NONE, (enum policy_leg)leg);
+
+        if (p != general)
+            add_index(STR_NONE, p, false, &s);
+    }
+    if (!s.bytes)
+        return;
+    prometheus_family(w, "smg_prefix_index_entries", METRIC_GAUGE, "Blocks of prompts that the prefix index knows");
+    prometheus_sample(w, NULL, 0, (double)s.entries);
+    prometheus_family(w, "smg_prefix_index_bytes", METRIC_GAUGE, "Memory of the prefix index");
+    prometheus_sample(w, NULL, 0, (double)s.bytes);
+    prometheus_family(w, "smg_prefix_index_inserted_total", METRIC_COUNTER, "Blocks that were new to the prefix index");
+    prometheus_sample(w, NULL, 0, (double)s.inserted);
+    prometheus_family(w, "smg_prefix_index_evictions_total", METRIC_COUNTER,
+                      "Blocks that left the prefix index for age or want of room");
+    prometheus_sample(w, NULL, 0, (double)s.evicted);
+    prometheus_family(w, "smg_prefix_index_lookups_total", METRIC_COUNTER, "Prompts that were looked up in the prefix index");
+    prometheus_sample(w, NULL, 0, (double)s.lookups);
+    prometheus_family(w, "smg_prefix_index_hits_total", METRIC_COUNTER,
+                      "Prompts that went to a worker that had seen their beginning");
+    prometheus_sample(w, NULL, 0, (double)s.hits);
+}
+
 void gateway_collect(struct prometheus_writer *w, void *arg)
 {
     struct gateway *g = arg;
@@ -402,4 +452,5 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
     collect_loops(w, g);
     collect_process(w);
     collect_state(w, g->state);
+    collect_prefix_indexes(w, g);
 }

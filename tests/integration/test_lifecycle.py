@@ -36,7 +36,6 @@ def test_version_and_help():
     (["launch", "--worker-urls", "10.0.0.5:8000"], 1, "URL must start with a lowercase"),
     (["launch", "--worker-urls", "ftp://x:1"], 1, "ftp://x:1"),
     (["launch", "--policy", "power_of_two", "--worker-urls", "http://a:1"], 1, "Power-of-two policy requires at least 2 workers"),
-    (["launch", "--policy", "cache_aware"], 2, "--policy cache_aware is not available in this version"),
     (["launch", "--enable-wasm"], 2, "--enable-wasm is not available in this version"),
     (["launch", "--model-alias", "x=a", "--model-alias", "x=b"], 1, "Alias maps to both 'a' and 'b'"),
     (["launch", "--prometheus-host", "localhost"], 1, "prometheus"),
@@ -67,12 +66,6 @@ def test_two_gateways_cannot_share_a_port(start):
     first = start(Gateway)
     r = run("launch", "--host", "127.0.0.1", "--port", first.port, "--prometheus-port", free_port(), "--log-level", "error")
     assert r.returncode == 1 and "address already in use" in r.stderr.lower()
-
-
-def test_the_default_policy_is_said_once(start):
-    gateway = start(Gateway)
-    assert gateway.output().count("round_robin") >= 1
-    assert gateway.output().count("cache_aware") == 1
 
 
 def test_the_environment_is_read(start, engines):

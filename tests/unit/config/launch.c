@@ -170,11 +170,9 @@ static void case_7_to_12_options_of_missing_features_stop_the_start(void **state
         { { "--runtime", "gemini" }, 2, "--runtime gemini is not available in this version" },
         { { "--runtime", "vllm" }, 0, NULL },
         { { "--backend", "tgi" }, 2, "possible values: sglang, vllm, trtllm, tokenspeed" },
-        { { "--policy", "cache_aware" }, 2, "--policy cache_aware is not available in this version" },
-        { { "--policy", "bucket" }, 2, "--policy bucket is not available in this version" },
         { { "--policy", "fastest" },
           2,
-          "invalid value 'fastest' for '--policy <POLICY>': possible values: round_robin, random, power_of_two" },
+          "invalid value 'fastest' for '--policy <POLICY>': possible values: round_robin, random, power_of_two, cache_aware" },
         { { "--selector" }, 2, "--selector is not available in this version" },
     };
 
@@ -206,10 +204,8 @@ static void case_14_the_helm_argument_list(void **state)
            "--max-concurrent-requests", "-1", "--queue-size", "100", "--queue-timeout-secs", "60", "--disable-retries",
            "--disable-circuit-breaker", "--disable-health-check", "--prometheus-port", "29000", "--log-level", "info",
            "--worker-urls", "http://w-0:8000", "http://w-1:8000");
-    assert_refused(&p, 2, "--policy cache_aware is not available in this version");
-    for (size_t i = 0; i < p.report.n; i++)
-        assert_true(str_has_suffix(p.report.problems[i].text, STR(" is not available in this version")));
-    assert_false(has_problem(&p, "--max-concurrent-requests"));
+    assert_accepted(&p);
+    assert_int_equal(c.policy, LAUNCH_CACHE_AWARE);
     LAUNCH(&q, &c, "--host", "0.0.0.0", "--port", "30000", "--policy", "round_robin", "--max-payload-size", "536870912",
            "--request-timeout-secs", "1800", "--max-concurrent-requests", "-1", "--disable-retries", "--disable-circuit-breaker",
            "--health-failure-threshold", "3", "--health-success-threshold", "2", "--health-check-timeout-secs", "5",
@@ -381,18 +377,17 @@ static void control_keys_in_the_environment_are_separated_by_commas(void **state
     assert_str(c.control_plane_api_keys.items[0], "x:y:admin:k,1");
 }
 
-static void the_default_policy_is_said_once_and_only_when_it_was_not_chosen(void **state)
+static void the_default_policy_is_cache_aware(void **state)
 {
-    _cleanup_(parsed_fini) struct parsed p, q;
+    _cleanup_(parsed_fini) struct parsed p;
     struct launch_config c;
 
     LAUNCH(&p, &c);
     assert_accepted(&p);
-    assert_int_equal(p.report.n, 1);
-    assert_int_equal(p.report.problems[0].kind, OPTION_NOTE);
-    assert_true(has_problem(&p, "round_robin: cache_aware, the usual default, is not available in this version"));
-    LAUNCH(&q, &c, "--policy", "round_robin");
-    assert_int_equal(q.report.n, 0);
+    assert_int_equal(p.report.n, 0);
+    assert_int_equal(c.policy, LAUNCH_CACHE_AWARE);
+    assert_true(c.cache_threshold > 0.29 && c.cache_threshold < 0.31);
+    assert_int_equal(c.max_tree_size, 67108864);
 }
 
 int main(void)
@@ -414,7 +409,7 @@ int main(void)
         cmocka_unit_test(the_environment_gives_the_key_and_the_log_filter),
         cmocka_unit_test(the_environment_cannot_ask_for_half_an_auth_unnoticed),
         cmocka_unit_test(control_keys_in_the_environment_are_separated_by_commas),
-        cmocka_unit_test(the_default_policy_is_said_once_and_only_when_it_was_not_chosen),
+        cmocka_unit_test(the_default_policy_is_cache_aware),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

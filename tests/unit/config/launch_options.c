@@ -169,7 +169,7 @@ static void without_arguments_everything_has_smgs_default(void **state)
     assert_int_equal(c.worker_urls.n, 0);
     assert_null(c.api_key.p);
     assert_int_equal(c.backend, LAUNCH_BACKEND_UNSET);
-    assert_int_equal(c.policy, LAUNCH_ROUND_ROBIN);
+    assert_int_equal(c.policy, LAUNCH_CACHE_AWARE);
     assert_int_equal(c.request_timeout_s, 1800);
     assert_int_equal(c.shutdown_grace_period_s, 180);
     assert_int_equal(c.max_payload_size_bytes, 536870912);
