@@ -94,8 +94,8 @@ static void an_address_that_is_not_ours_stops_the_start(void **state)
 static void a_policy_that_is_not_there_yet_stops_the_start(void **state)
 {
     configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, NULL });
-    run.config.policy = LAUNCH_MANUAL;
-    cannot_start(ERR_UNSUPPORTED, "--policy", "manual");
+    run.config.policy = LAUNCH_CACHE_AWARE;
+    cannot_start(ERR_UNSUPPORTED, "--policy", "cache_aware");
     nothing_is_left();
 }
 
