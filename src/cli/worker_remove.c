@@ -7,6 +7,7 @@ struct remove_config {
     struct gateway_options gateway;
     struct str target;
     bool now, wait;
+    bool patient; /* set by `drain` */
     double wait_timeout_s;
     int output;
 };
@@ -39,7 +40,8 @@ static const struct option RM_OPTIONS[] = {
 
 const struct option_table WORKER_RM_TABLE = {
     .command = "worker rm",
-    .summary = "Removes a worker: it gets no new requests at once, and goes when those that it has are done.",
+    .summary = "Removes a worker: it gets no new requests at once, and goes when those that it has are done, at the latest after "
+               "its drain time.",
     .notes = "A worker that is still registering is removed too, by its whole id. " GATEWAY_EXITS,
     .options = RM_OPTIONS,
     .options_n = ARRAY_LEN(RM_OPTIONS),
@@ -54,7 +56,9 @@ static const struct option DRAIN_OPTIONS[] = {
 
 const struct option_table WORKER_DRAIN_TABLE = {
     .command = "worker drain",
-    .summary = "Empties a worker and removes it: `smg worker rm --wait`, with the requests in flight shown on a terminal.",
+    .summary =
+        "Empties a worker and removes it: its drain time is set to 600 s, then as `smg worker rm --wait`, with the requests in "
+        "flight shown on a terminal.",
     .notes = "A drained worker is no longer known to the gateway: add it again when its maintenance is over. Ctrl+C ends the "
              "waiting, not "
              "the drain. " GATEWAY_EXITS,
@@ -62,11 +66,14 @@ const struct option_table WORKER_DRAIN_TABLE = {
     .options_n = ARRAY_LEN(DRAIN_OPTIONS),
 };
 
-/* A drain time of 0 removes at once. */
-static int hurry(struct gateway_client *g, struct str path)
+/* A drain time of 0 removes at once; `drain` waits for requests as long as a removal may take (spec control-plane 8.1). */
+#define AT_ONCE   STR("{\"health\":{\"drain_settle_secs\":0}}")
+#define PATIENTLY STR("{\"health\":{\"drain_settle_secs\":600}}")
+
+static int set_drain_time(struct gateway_client *g, struct str path, struct str how)
 {
     struct gateway_reply r;
-    int status = gateway_do(g, HTTP_PATCH, path, STR("{\"health\":{\"drain_settle_secs\":0}}"), /* accept= */ 0, &r);
+    int status = gateway_do(g, HTTP_PATCH, path, how, /* accept: it drains already */ 409, &r);
 
     gateway_reply_fini(&r);
     return status;
@@ -88,8 +95,8 @@ static int run(struct gateway_client *g, void *config, struct arena *arena)
     if (status != CLI_OK)
         return status;
     path = worker_path(id, arena);
-    if (c->now)
-        status = hurry(g, path);
+    if (c->now || c->patient)
+        status = set_drain_time(g, path, c->now ? AT_ONCE : PATIENTLY);
     if (status == CLI_OK)
         status = gateway_do(g, HTTP_DELETE, path, STR_NONE, /* accept= */ 0, &deleted);
     if (status == CLI_OK && c->wait)
@@ -106,7 +113,7 @@ static int run_drain(struct gateway_client *g, void *config, struct arena *arena
 {
     struct remove_config *c = config;
 
-    c->wait = true;
+    c->wait = c->patient = true;
     return run(g, c, arena);
 }
 

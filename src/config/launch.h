@@ -96,6 +96,19 @@ struct launch_config {
     struct option_list cors_allowed_origins; /* empty, or an item "*" = any */
     struct option_list request_id_headers;   /* lowercase field names; empty = SMG's four */
 
+    /* Admission */
+    bool trust_tenant_header;
+    struct str tenant_header_name;   /* a field name */
+    int32_t max_concurrent_requests; /* <= 0: no limit */
+    uint64_t queue_size, queue_timeout_s;
+    int32_t rate_limit_tokens_per_second; /* <= 0: no limit */
+    bool priority_scheduler_enabled;
+    struct str priority_scheduler_default_max_class; /* one of four names, in any case */
+    struct str priority_scheduler_config;            /* path; empty = the default classes */
+    uint32_t priority_scheduler_tenant_metric_top_n;
+    bool tenant_rate_limit_enabled;
+    struct str tenant_rate_limit_config; /* path; given when enabled */
+
     /* Worker start and health */
     uint32_t worker_startup_timeout_s;
     uint32_t worker_startup_delay_s;
@@ -107,7 +120,7 @@ struct launch_config {
     bool remove_unhealthy_workers;
     uint32_t drain_settle_s;
     struct str state_dir; /* empty = workers of the API live in memory */
-    bool disable_retries; /* connect failures are tried on another worker regardless */
+    bool disable_retries; /* a worker that cannot be reached is replaced by another regardless */
     bool disable_circuit_breaker;
 
     /* Logs and metrics */
@@ -150,23 +163,12 @@ struct launch_config {
     struct str otlp_traces_endpoint;
 
     struct option_list storage_context_headers;
-    bool trust_tenant_header;
-    struct str tenant_header_name;
-
-    int32_t max_concurrent_requests;
-    uint64_t queue_size, queue_timeout_s;
-    int32_t rate_limit_tokens_per_second; /* -1 = as max_concurrent_requests */
-    bool priority_scheduler_enabled;
-    struct str priority_scheduler_default_max_class, priority_scheduler_config;
-    uint32_t priority_scheduler_tenant_metric_top_n;
-    bool tenant_rate_limit_enabled;
-    struct str tenant_rate_limit_config;
 
     uint32_t retry_max_retries;
-    uint64_t retry_initial_backoff_ms, retry_max_backoff_ms;
+    uint32_t retry_initial_backoff_ms, retry_max_backoff_ms;
     double retry_backoff_multiplier, retry_jitter_factor;
     uint32_t cb_failure_threshold, cb_success_threshold;
-    uint64_t cb_timeout_duration_s, cb_window_duration_s;
+    uint32_t cb_timeout_duration_s, cb_window_duration_s;
 
     struct str model_path, tokenizer_path, chat_template;
     bool disable_tokenizer_autoload, tokenizer_cache_enable_l0, tokenizer_cache_enable_l1;

@@ -93,6 +93,8 @@ static void check_server(struct check *k)
     check_equal_ports(k);
     if (k->c->queue_size > 0 && k->c->queue_timeout_s == 0)
         invalid_number(k, "queue_timeout_secs", 0, "Must be > 0 when queue_size > 0");
+    if (k->c->tenant_rate_limit_enabled && !k->c->tenant_rate_limit_config.n)
+        missing(k, "tenant_rate_limit_config");
 }
 
 static void check_storage_headers(struct check *k)

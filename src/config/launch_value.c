@@ -269,3 +269,14 @@ int launch_validate_tenant_key(const void *value, struct err *err)
                ? 0
                : err_set(err, ERR_INVALID, "expected 'tenant_id:key' (missing ':' separator)");
 }
+
+int launch_validate_priority_class(const void *value, struct err *err)
+{
+    static const struct str CLASSES[] = { STR_INIT("system"), STR_INIT("interactive"), STR_INIT("default"), STR_INIT("bulk") };
+    struct str given = str_trim(*(const struct str *)value);
+
+    for (size_t i = 0; i < ARRAY_LEN(CLASSES); i++)
+        if (str_eq_nocase(given, CLASSES[i]))
+            return 0;
+    return err_set(err, ERR_INVALID, "Must be system, interactive, default or bulk");
+}

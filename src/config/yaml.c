@@ -96,18 +96,21 @@ static bool is_one_of(struct str s, const char *const *words)
     return false;
 }
 
+/* 0..15, or 16 for what is no digit. */
+static unsigned digit_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0');
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+}
+
 static size_t count_digits(struct str s, size_t from, unsigned base)
 {
     size_t i = from;
 
-    for (; i < s.n; i++) {
-        unsigned c = (unsigned char)s.p[i], v = c - '0';
-
-        if (v > 9)
-            v = (c | 0x20) - 'a' + 10;
-        if (v >= base || (v > 9 && (c | 0x20) < 'a'))
-            break;
-    }
+    while (i < s.n && digit_value(s.p[i]) < base)
+        i++;
     return i - from;
 }
 
@@ -195,11 +198,9 @@ static int put_number(struct reader *r, struct str s, yaml_mark_t at)
         unsigned shift = s.p[1] == 'x' ? 4 : 3;
 
         for (size_t i = 2; i < s.n; i++) {
-            unsigned c = (unsigned char)s.p[i], v = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-
             if (u >> (64 - shift))
                 return refuse(r, ERR_LIMIT, at, "the number does not fit into 64 bits");
-            u = u << shift | v;
+            u = u << shift | digit_value(s.p[i]);
         }
         buf_put_u64(r->out, u);
         return 0;

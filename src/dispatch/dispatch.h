@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/metric.h"
+#include "dispatch/retry.h"
 #include "http/client.h"
 #include "http/exchange.h"
 #include "routing/dp_rank.h"
@@ -21,7 +22,11 @@
 #include "upstream/upstream.h"
 #include "worker/registry.h"
 
-#define DISPATCH_ATTEMPTS_MAX 5 /* SMG's --retry-max-retries default: attempts, not extra ones */
+#define DISPATCH_TRIED_MAX    16 /* workers that a request remembers; the earliest is forgotten */
+#define DISPATCH_REPLACED_MAX 5  /* workers that cannot be reached are replaced by others so often, even where retries are off */
+#define DISPATCH_HELD_MAX     (64u << 10) /* bytes of a reply that is kept while others are tried */
+#define DISPATCH_HOLD_MS      1000        /* a failed reply that takes longer than that is not waited for */
+#define DISPATCH_PROBE_MS     1000 /* a probe that has been replying for so long has succeeded, even if its stream goes on for hours */
 
 struct dispatch;
 
@@ -29,6 +34,7 @@ struct dispatcher_conf {
     uint32_t connect_ms;       /* 10000 */
     uint32_t head_ms;          /* --request-timeout-secs: until the first byte of the reply */
     uint32_t idle_ms;          /* between parts of a reply's body; a stream has no total limit */
+    struct retry_conf retry;   /* the gateway's flags; workers may say otherwise for their models */
     bool pairs;                /* --pd-disaggregation */
     struct dp_ranks *dp_ranks; /* borrowed; of pairs; NULL = no --dp-minimum-tokens-scheduler */
 };

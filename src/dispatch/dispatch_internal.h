@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dispatch/dispatch.h"
+#include "dispatch/retry.h"
 
 /* Counters of one (model, endpoint, streaming) on one loop: looked up once, then kept. */
 struct route_cells {
@@ -17,9 +18,12 @@ struct candidates {
     const struct worker_model *of; /* borrowed: of the table with this serial; only compared unless the serial is the table's */
     enum policy_leg leg;
     uint64_t table_serial, status_changes;
-    uint64_t recheck_us;        /* loop clock: from then on the list is made anew */
-    const struct worker **rows; /* owned array of borrowed workers, good while the serial holds */
-    size_t n, cap;
+    uint64_t recheck_us; /* loop clock: from then on the list is made anew */
+    const struct worker *
+        *rows; /* owned array of borrowed workers, good while the serial holds: first those that may get a request ... */
+    size_t n, reserve_n, cap;  /* ... then those that may where no other is left (BREAKER_RESERVE) */
+    struct retry_conf retry;   /* of this model */
+    struct policy_board board; /* about the rows that may get a request; unused by `untried` */
 };
 
 #define CANDIDATE_LISTS 16 /* models at a time, direct-mapped by name; a collision costs a walk over the model's workers */
@@ -41,23 +45,31 @@ struct dispatcher {
 void dispatch_out_of_memory(struct dispatch_failure *f);
 /* The answer for a call that ended with STATUS (a negative err_code). Worker URLs stay out of it (decision 6). */
 void dispatch_describe(int status, struct dispatch_failure *f);
+/* What the worker's `http_pool` says of connections to it. */
+void dispatch_heed_pool(const struct worker_pool *p, struct http_call *call);
+/* How long a call that timed out had waited. */
+uint32_t dispatch_waited_ms(const struct http_call *call);
 
 /* metrics.c; names and labels: spec operations 8.5 */
 void dispatch_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);
 void dispatch_count_finished(struct dispatcher *d, struct str model, const char *endpoint, bool streaming, uint64_t duration_us,
                              uint64_t ttft_us);
 void dispatch_count_failed(struct dispatcher *d, struct str model, const char *endpoint, unsigned status);
+void dispatch_count_aborted(struct dispatcher *d, struct str model, const char *endpoint);
 void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy);
 void dispatch_count_attempt(struct dispatcher *d, unsigned status, struct str error_code);
 void dispatch_count_worker_error(struct dispatcher *d, unsigned status);
 void dispatch_count_retry(struct dispatcher *d, const char *endpoint);
 void dispatch_count_retries_exhausted(struct dispatcher *d, const char *endpoint);
+void dispatch_count_backoff(struct dispatcher *d, unsigned attempt, uint32_t ms);
 
 /* What a pick found out. */
 struct dispatch_pick {
     const struct worker *worker; /* reference, already counted (worker_load_begin); NULL: *failure says why */
     const char *policy;          /* its name, static; NULL when no policy was asked */
     struct policy_choice choice;
+    bool probe;              /* the request is the probe of a half-open breaker: dispatch_report() is due, whatever becomes of it */
+    struct retry_conf retry; /* of the model; with a worker only */
     const struct worker
         *shadow; /* reference, its shadow load counted: whom the shadow policy would have chosen; NULL = none asked. shadow_end() */
 };
@@ -67,10 +79,22 @@ void shadow_begin(struct dispatcher *d, const struct dispatch_request *r, const 
                   const struct policy_hint *hint, struct dispatch_pick *pick);
 void shadow_end(const struct worker *shadow); /* the request is over; NULL is fine */
 
-/* pick.c: an available worker of the request's model that was not tried, for LEG, chosen by the model's policy. *RET_MODEL: the canonical id, arena of the exchange. */
+/* pick.c: an available worker of the request's model that was not tried, for LEG, let in by its breaker and chosen by the model's policy. *RET_MODEL: the canonical id, arena of the exchange. */
 struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, enum policy_leg leg,
                                    const struct worker *const *tried, unsigned tried_n, struct str *ret_model,
                                    struct dispatch_failure *failure);
+
+/* Whom could the next pick choose from? */
+enum dispatch_outlook { OUTLOOK_NOBODY, OUTLOOK_TRIED_ONLY, OUTLOOK_UNTRIED };
+enum dispatch_outlook dispatch_outlook(struct dispatcher *d, const struct dispatch_request *r, enum policy_leg leg,
+                                       const struct worker *const *tried, unsigned tried_n);
+
+/* outcome.c: what an attempt says about its worker (worker/resilience.h). Exactly once for a pick with `probe`, else at most once. */
+void dispatch_report(struct dispatcher *d, const struct worker *w, enum breaker_outcome outcome, bool probe);
+/* A reply's head: a worker that is busy is left alone for a while. */
+void dispatch_heed(struct dispatcher *d, const struct worker *w, const struct http_head *head);
+/* Of an attempt that ended with STATUS, a negative code, after it had waited WAITED_MS without a byte. */
+enum breaker_outcome dispatch_blame(struct dispatcher *d, const struct worker *w, int status, uint32_t waited_ms);
 
 /* explain.c: one choice and what it was made from. Views good during the call. */
 struct explained {

@@ -64,7 +64,8 @@ static void add_candidates(const struct explained *e)
     for (size_t i = 0; i < e->n && i < EXPLAINED_MAX; i++) {
         begin_entry(&out, e->cand[i]);
         buf_printf(&out, "; load=%lld", (long long)worker_load(e->cand[i]));
-        if (e->choice->score_name && e->choice->scores && !isnan(e->choice->scores[i]))
+        if (e->choice->score_name && strcmp(e->choice->score_name, "load") != 0 && e->choice->scores &&
+            !isnan(e->choice->scores[i]))
             buf_printf(&out, "; %s=%g", e->choice->score_name, e->choice->scores[i]);
     }
     if (e->n > EXPLAINED_MAX)

@@ -20,6 +20,11 @@ static const struct metric_family ERRORS = { .name = "smg_router_request_errors_
                                              .help = "Requests that failed, by kind",
                                              .type = METRIC_COUNTER,
                                              .labels = { ROUTER_LABELS, "error_type" } };
+/* Ours: requests = durations (good replies) + errors + aborted, once all have ended. */
+static const struct metric_family ABORTED = { .name = "smg_router_requests_aborted_total",
+                                              .help = "Requests whose client left, or that were given up in favour of others",
+                                              .type = METRIC_COUNTER,
+                                              .labels = { ROUTER_LABELS } };
 static const struct metric_family TTFT = { .name = "smg_router_ttft_seconds",
                                            .help = "Time from request to the first byte of a streamed reply's body",
                                            .type = METRIC_HISTOGRAM,
@@ -36,14 +41,18 @@ static const struct metric_family WORKER_ERRORS = { .name = "smg_worker_errors_t
                                                     .help = "5xx replies and transport failures of workers",
                                                     .type = METRIC_COUNTER,
                                                     .labels = { "worker_type", "connection_mode", "error_type" } };
-static const struct metric_family RETRIES = { .name = "smg_worker_retries_total",
-                                              .help = "Further attempts on another worker",
-                                              .type = METRIC_COUNTER,
-                                              .labels = { "worker_type", "endpoint" } };
+static const struct metric_family RETRIES = {
+    .name = "smg_worker_retries_total", .help = "Further attempts", .type = METRIC_COUNTER, .labels = { "worker_type", "endpoint" }
+};
 static const struct metric_family EXHAUSTED = { .name = "smg_worker_retries_exhausted_total",
                                                 .help = "Requests whose last attempt failed",
                                                 .type = METRIC_COUNTER,
                                                 .labels = { "worker_type", "endpoint" } };
+
+static const struct metric_family BACKOFF = { .name = "smg_worker_retry_backoff_seconds",
+                                              .help = "Pauses before further attempts, by the number of the failed one",
+                                              .type = METRIC_HISTOGRAM,
+                                              .labels = { "attempt" } };
 
 /* From a status to SMG's error_type. */
 static struct str error_type(unsigned status)
@@ -102,6 +111,13 @@ void dispatch_count_failed(struct dispatcher *d, struct str model, const char *e
     metric_add(metric_cell(d->loop->metrics, &ERRORS, v), 1);
 }
 
+void dispatch_count_aborted(struct dispatcher *d, struct str model, const char *endpoint)
+{
+    struct str v[] = { ROUTER_VALUES(model, endpoint) };
+
+    metric_add(metric_cell(d->loop->metrics, &ABORTED, v), 1);
+}
+
 void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy)
 {
     struct str v[] = { STR("regular"), STR("http"), model, str_of(policy) };
@@ -137,6 +153,15 @@ void dispatch_count_retries_exhausted(struct dispatcher *d, const char *endpoint
     struct str v[] = { STR("regular"), str_of(endpoint) };
 
     metric_add(metric_cell(d->loop->metrics, &EXHAUSTED, v), 1);
+}
+
+void dispatch_count_backoff(struct dispatcher *d, unsigned attempt, uint32_t ms)
+{
+    char text[16];
+    int n = snprintf(text, sizeof text, "%u", attempt);
+    struct str v[] = { { text, (size_t)n } };
+
+    metric_observe_us(metric_cell(d->loop->metrics, &BACKOFF, v), (uint64_t)ms * 1000);
 }
 
 /* ---- prefill and decode apart: the same families under backend_type "pd", and SMG's own ones of pairs ---- */

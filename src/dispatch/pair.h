@@ -23,17 +23,19 @@ void pair_abort(struct pair *p);
 
 /* pair_pick.c: the workers of one attempt, referenced and counted; or false with *FAILURE, none counted. TRIED: workers that failed this request before. */
 struct pair_tried {
-    const struct worker *of[DISPATCH_ATTEMPTS_MAX]; /* references */
+    const struct worker *of[DISPATCH_TRIED_MAX]; /* references */
     unsigned n;
 };
 struct pair_picked {
     struct dispatch_pick prefill, decode;
     struct str model; /* canonical; in: {NULL, 0} the first time */
-    bool repeated;    /* one of them failed this request before: no other one stands */
 };
-void pair_put_back(struct dispatch_pick *pick); /* a pick that is not used after all; empty afterwards */
 bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
                const struct pair_tried *decode, struct pair_picked *ret, struct dispatch_failure *failure);
+
+/* Whom could the next pair be picked from? The worse of both sides. */
+enum dispatch_outlook pair_outlook(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
+                                   const struct pair_tried *decode);
 
 /* metrics.c: spec operations 8.5, backend_type "pd" */
 void pair_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);

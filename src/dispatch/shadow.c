@@ -23,6 +23,7 @@ void shadow_begin(struct dispatcher *d, const struct dispatch_request *r, const 
     if (!policy)
         return;
     own.shadow = true;
+    own.board = NULL; /* it counts what was served */
     if (policy->ops->wants_text && !own.text.n && r->routing_text)
         own.text = r->routing_text(r);
     at = policy_pick(policy, cand, n, &own, &choice);

@@ -38,6 +38,71 @@ static void collect_traffic(struct prometheus_writer *w, const struct worker_tab
                           (double)atomic_load_explicit(&t->workers[i]->live->busy_us, memory_order_relaxed) / 1e6);
 }
 
+/* ---- circuit breakers ---- */
+
+static void sample_view(struct prometheus_writer *w, const struct worker_table *t, const char *name, const char *help,
+                        double (*value)(const struct breaker_view *v))
+{
+    prometheus_family(w, name, METRIC_GAUGE, help);
+    for (size_t i = 0; i < t->n; i++) {
+        struct breaker_view v = breaker_view(&t->workers[i]->live->breaker);
+
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1, value(&v));
+    }
+}
+
+static double state_of(const struct breaker_view *v)
+{
+    return v->state;
+}
+
+static double failures_of(const struct breaker_view *v)
+{
+    return v->failures;
+}
+
+static double successes_of(const struct breaker_view *v)
+{
+    return v->successes;
+}
+
+static void sample_outcomes(struct prometheus_writer *w, const struct worker *worker)
+{
+    const struct breaker *b = &worker->live->breaker;
+    struct prometheus_label labels[] = { { "worker", worker->spec.url }, { "outcome", STR("success") } };
+
+    prometheus_sample(w, labels, ARRAY_LEN(labels), (double)atomic_load_explicit(&b->successes, memory_order_relaxed));
+    labels[1].value = STR("failure");
+    prometheus_sample(w, labels, ARRAY_LEN(labels), (double)atomic_load_explicit(&b->failures, memory_order_relaxed));
+}
+
+static void sample_transitions(struct prometheus_writer *w, const struct worker *worker)
+{
+    for (enum breaker_state from = 0; from < BREAKER_STATES; from++)
+        for (enum breaker_state to = 0; to < BREAKER_STATES; to++) {
+            uint32_t n = atomic_load_explicit(&worker->live->breaker.transitions[from][to], memory_order_relaxed);
+            struct prometheus_label labels[] = { { "worker", worker->spec.url },
+                                                 { "from", breaker_state_text(from) },
+                                                 { "to", breaker_state_text(to) } };
+
+            if (n)
+                prometheus_sample(w, labels, ARRAY_LEN(labels), n);
+        }
+}
+
+static void collect_breakers(struct prometheus_writer *w, const struct worker_table *t)
+{
+    sample_view(w, t, "smg_worker_cb_state", "Circuit breaker: 0 closed, 1 open, 2 half-open", state_of);
+    sample_view(w, t, "smg_worker_cb_consecutive_failures", "Failures in a row", failures_of);
+    sample_view(w, t, "smg_worker_cb_consecutive_successes", "Successes in a row", successes_of);
+    prometheus_family(w, "smg_worker_cb_outcomes_total", METRIC_COUNTER, "Attempts that counted for or against a worker");
+    for (size_t i = 0; i < t->n; i++)
+        sample_outcomes(w, t->workers[i]);
+    prometheus_family(w, "smg_worker_cb_transitions_total", METRIC_COUNTER, "Changes of a circuit breaker's state");
+    for (size_t i = 0; i < t->n; i++)
+        sample_transitions(w, t->workers[i]);
+}
+
 #define TYPES (WORKER_ENCODE + 1)
 #define MODES (WORKER_ZMQ + 1)
 
@@ -230,6 +295,63 @@ static void collect_process(struct prometheus_writer *w)
     prometheus_sample(w, NULL, 0, (double)log_dropped());
 }
 
+/* ---- admission (spec operations 8.8, and ours) ---- */
+
+static void sample_classes(struct prometheus_writer *w, const double values[CLASSES])
+{
+    for (int c = CLASS_SYSTEM; c >= CLASS_BULK; c--)
+        prometheus_sample(w, &(struct prometheus_label){ "class", sched_class_name((enum sched_class)c) }, 1, values[c]);
+}
+
+static void collect_scheduler(struct prometheus_writer *w, const struct scheduler_state *s)
+{
+    double inflight[CLASSES], queued[CLASSES], limit[CLASSES], pressure[CLASSES], all = 0;
+
+    for (int c = 0; c < CLASSES; c++) {
+        uint32_t usable = s->classes[c].inflight + s->classes[c].headroom;
+
+        inflight[c] = s->classes[c].inflight;
+        queued[c] = s->classes[c].queued;
+        limit[c] = s->classes[c].queue_size;
+        pressure[c] = usable ? inflight[c] / usable : 1;
+        all += inflight[c];
+    }
+    prometheus_family(w, "smg_scheduler_inflight", METRIC_GAUGE, "Requests that hold a slot");
+    sample_classes(w, inflight);
+    prometheus_family(w, "smg_scheduler_queue_depth", METRIC_GAUGE, "Requests that wait for a slot");
+    sample_classes(w, queued);
+    prometheus_family(w, "smg_scheduler_queue_size_limit", METRIC_GAUGE, "Requests that may wait for a slot");
+    sample_classes(w, limit);
+    prometheus_family(w, "smg_scheduler_class_capacity_pressure", METRIC_GAUGE,
+                      "Share of the slots that the class has or could have now which it has");
+    sample_classes(w, pressure);
+    prometheus_family(w, "smg_scheduler_utilization", METRIC_GAUGE, "Share of all slots in use");
+    prometheus_sample(w, NULL, 0, s->capacity ? all / s->capacity : 1);
+    prometheus_family(w, "smg_scheduler_capacity", METRIC_GAUGE, "Slots");
+    prometheus_sample(w, NULL, 0, s->capacity);
+}
+
+static void collect_admission(struct prometheus_writer *w, struct admission *a)
+{
+    struct admission_stats s;
+
+    admission_stats(a, &s);
+    if (s.has_scheduler) {
+        collect_scheduler(w, &s.scheduler);
+    } else {
+        prometheus_family(w, "smg_admission_inflight", METRIC_GAUGE, "Inference requests that were admitted and run");
+        prometheus_sample(w, NULL, 0, s.permits.in_use);
+        prometheus_family(w, "smg_admission_queue_depth", METRIC_GAUGE, "Inference requests that wait to be admitted");
+        prometheus_sample(w, NULL, 0, s.permits.waiting);
+    }
+    if (s.has_tenant_limits) {
+        prometheus_family(w, "smg_tenant_limit_tenants", METRIC_GAUGE, "Tenants whose use is kept");
+        prometheus_sample(w, NULL, 0, (double)s.tenants);
+        prometheus_family(w, "smg_tenant_limit_forgotten_total", METRIC_COUNTER, "Tenants that were forgotten for want of room");
+        prometheus_sample(w, NULL, 0, (double)s.tenants_forgotten);
+    }
+}
+
 /* Only with --state-dir. */
 static void collect_state(struct prometheus_writer *w, const struct gateway_state *state)
 {
@@ -259,10 +381,12 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
     if (t->n) {
         collect_workers(w, t);
         collect_traffic(w, t);
+        collect_breakers(w, t);
         collect_pools(w, t);
     }
     collect_shadow(w, g, t);
     collect_engines(w, g->load_monitor);
+    collect_admission(w, g->admission);
     collect_loops(w, g);
     collect_process(w);
     collect_state(w, g->state);

@@ -2,6 +2,7 @@
  *
  * Request id first, so that everything later can name the request; then what observes (so that refusals are counted and logged too); then what refuses.
  * Authentication comes before anything that costs (admission, bodies, plugins), and before a known path tells which methods it has (spec control-plane 1.2).
+ * Admission stands behind the body: a permit is for work, and a client that uploads slowly does none. Its on_end comes first of all: the next in the line waits for nobody's log.
  */
 #include "gateway/gateway_internal.h"
 
@@ -14,5 +15,10 @@ const struct filter GATEWAY_FILTERS[] = {
     { .name = "auth", .on_head = auth_on_head, .on_end = auth_on_end, .context = CONTEXT_AUTH },
     { .name = "404 and 405", .on_head = route_check_on_head, .context = CONTEXT_GATEWAY },
     { .name = "Expect", .on_head = expect_check_on_head, .context = CONTEXT_GATEWAY },
+    { .name = "admission",
+      .on_body = admission_on_body,
+      .on_reply = admission_on_reply,
+      .on_end = admission_on_end,
+      .context = CONTEXT_ADMISSION },
 };
 const size_t GATEWAY_FILTERS_N = ARRAY_LEN(GATEWAY_FILTERS);

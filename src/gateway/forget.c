@@ -45,6 +45,7 @@ void gateway_on_registry(enum registry_event e, const struct worker *w, void *ar
     struct gateway *g = arg;
 
     policy_set_on_registry(g->policies, e, w, registry_table(g->registry, g->control));
+    admission_workers_changed(g->admission, registry_table(g->registry, g->control));
     if (e != REGISTRY_REMOVED || g->closing)
         return;
     for (unsigned i = 0; i < g->threads_n; i++)

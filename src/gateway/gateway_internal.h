@@ -3,6 +3,7 @@
 
 #include "admin/admin.h"
 #include "admin/policies.h"
+#include "admission/admission.h"
 #include "auth/auth.h"
 #include "gateway/gateway.h"
 #include "gateway/openapi.h"
@@ -27,6 +28,7 @@ enum gateway_context {
     CONTEXT_REQUEST_ID,
     CONTEXT_OBSERVE,
     CONTEXT_AUTH,
+    CONTEXT_ADMISSION,
     CONTEXT_COUNT
 };
 
@@ -45,6 +47,7 @@ struct gateway_thread {
     struct admin admin;
     struct observe_requests observe;
     struct auth_thread auth;
+    struct admission_thread admission;
     void *contexts[CONTEXT_COUNT];
     struct message drain, close; /* control -> thread */
     struct message idle, closed; /* thread -> control */
@@ -74,8 +77,9 @@ struct gateway {
 
     struct cors cors;
     struct request_id_conf request_id;
-    struct auth *auth;  /* owned */
-    struct buf openapi; /* owned: the document, made at the start */
+    struct auth *auth;           /* owned */
+    struct admission *admission; /* owned */
+    struct buf openapi;          /* owned: the document, made at the start */
 
     struct gateway_thread *threads; /* owned */
     unsigned threads_n, idle_n, closed_n;

@@ -154,6 +154,7 @@ void gateway_close_control(struct gateway *g)
     auth_stop(g->auth);
     load_monitor_stop(g->load_monitor);
     policy_set_stop(g->policies);
+    admission_stop(g->admission);
     if (g->registry)
         registry_stop(g->registry);
     gateway_state_stop(g->state);

@@ -137,6 +137,11 @@ static int make_registry(struct gateway *g, struct err *err)
                     .failure_threshold = c->health_failure_threshold,
                     .drain_settle_s = c->drain_settle_s,
                     .disabled = c->disable_health_check },
+        .breaker = { .failure_threshold = c->cb_failure_threshold,
+                     .success_threshold = c->cb_success_threshold,
+                     .timeout_ms = c->cb_timeout_duration_s * 1000ull,
+                     .window_ms = c->cb_window_duration_s * 1000ull,
+                     .disabled = c->disable_circuit_breaker },
         .health_endpoint = c->health_check_endpoint,
         .remove_unhealthy = c->remove_unhealthy_workers,
         .startup_timeout_s = c->worker_startup_timeout_s,
@@ -215,6 +220,7 @@ static int start_control(struct gateway *g, struct err *err)
     r = gateway_watch_tls(g, err);
     if (r < 0)
         return r;
+    admission_start(g->admission, g->control);
     timer_start(g->control, &g->reclaim, RECLAIM_MS, reclaim_snapshots);
     timer_start(g->control, &g->flush_log, LOG_FLUSH_MS, flush_control_log);
     return gateway_watch_signals(g, err);
@@ -229,6 +235,11 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     struct dispatcher_conf dispatch = { .connect_ms = CONNECT_MS,
                                         .head_ms = c->request_timeout_s * 1000,
                                         .idle_ms = c->request_timeout_s * 1000,
+                                        .retry = { .attempts_max = c->disable_retries ? 1 : c->retry_max_retries,
+                                                   .initial_ms = c->retry_initial_backoff_ms,
+                                                   .max_ms = c->retry_max_backoff_ms,
+                                                   .multiplier = c->retry_backoff_multiplier,
+                                                   .jitter = c->retry_jitter_factor },
                                         .pairs = c->pd_disaggregation };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
@@ -250,7 +261,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
     t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     observe_requests_init(&t->observe, t->loop);
-    if (auth_thread_init(&t->auth, g->auth, t->loop) < 0)
+    if (auth_thread_init(&t->auth, g->auth, t->loop) < 0 || admission_thread_init(&t->admission, g->admission, t->loop) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     t->contexts[CONTEXT_GATEWAY] = g;
     t->contexts[CONTEXT_INFERENCE] = &t->inference;
@@ -260,6 +271,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
     t->contexts[CONTEXT_OBSERVE] = &t->observe;
     t->contexts[CONTEXT_AUTH] = &t->auth;
+    t->contexts[CONTEXT_ADMISSION] = &t->admission;
     r = http_server_new(t->loop, &server, &t->server);
     if (r < 0)
         return err_set(err, r, "out of memory");
@@ -356,6 +368,25 @@ static int make_auth(struct gateway *g, struct err *err)
     return auth_new(&conf, &g->auth, err);
 }
 
+static int make_admission(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+    int max_class = sched_class_of(c->priority_scheduler_default_max_class);
+    struct admission_conf conf = { .limits = { .max_concurrent = c->max_concurrent_requests,
+                                               .queue_size = c->queue_size,
+                                               .queue_timeout_s = (uint32_t)c->queue_timeout_s,
+                                               .requests_per_second = c->rate_limit_tokens_per_second },
+                                   .tenant = { .trust_header = c->trust_tenant_header, .header = c->tenant_header_name },
+                                   .scheduler = c->priority_scheduler_enabled,
+                                   .default_max_class = max_class < 0 ? CLASS_DEFAULT : (enum sched_class)max_class,
+                                   .scheduler_file = c->priority_scheduler_config,
+                                   .tenant_names = c->priority_scheduler_tenant_metric_top_n,
+                                   .tenant_limits = c->tenant_rate_limit_enabled,
+                                   .tenant_limits_file = c->tenant_rate_limit_config };
+
+    return admission_new(&conf, &g->admission, err);
+}
+
 static int make_shared(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -364,6 +395,9 @@ static int make_shared(struct gateway *g, struct err *err)
     g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
     g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
     r = make_auth(g, err);
+    if (r < 0)
+        return r;
+    r = make_admission(g, err);
     if (r < 0)
         return r;
     if (c->prometheus_duration_buckets.n &&
@@ -382,6 +416,7 @@ static void take_apart(struct gateway *g)
         dispatcher_free(g->threads[i].dispatcher);
         inference_fini(&g->threads[i].inference);
         auth_thread_fini(&g->threads[i].auth);
+        admission_thread_fini(&g->threads[i].admission);
         loop_free(g->threads[i].loop);
     }
     free(g->threads);
@@ -393,6 +428,7 @@ static void take_apart(struct gateway *g)
     router_free(g->metrics_router);
     router_free(g->probe_router);
     auth_free(g->auth);
+    admission_free(g->admission);
     loop_free(g->control);
     buf_fini(&g->openapi);
     gateway_free_tls(g);

@@ -418,7 +418,7 @@ static void detach(struct http_call *c, bool keep)
         return;
     conn->call = NULL;
     if (keep)
-        client_pool_keep(conn);
+        client_pool_keep(conn, c);
     else
         client_pool_close(conn);
 }

@@ -69,6 +69,11 @@ struct http_call {
     uint32_t connect_ms, head_ms,
         idle_ms; /* from start to connected; for sending, and from sent to the reply's head; between reads of the body, not while paused. 0 = 10000, none, none */
 
+    /* Of the connection, once the reply is complete, instead of the client's own bounds. */
+    bool own_pool;
+    unsigned pool_idle_max; /* idle connections to this origin; 0: it is closed; UINT_MAX: the client's */
+    uint32_t pool_idle_ms;  /* how long it is kept; 0: it is closed; UINT32_MAX: the client's */
+
     /* readable at any time */
     enum http_call_step step; /* written only by enter() in client.c */
     bool reused;              /* ran on a kept connection */

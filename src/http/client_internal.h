@@ -30,7 +30,7 @@ struct http_conn {
     struct http_call *call;     /* borrowed; NULL = idle or closed */
     struct list in_origin;      /* origin.idle */
     struct list in_client;      /* client.idle, client.closed or client.free */
-    uint64_t idle_since_us;
+    uint64_t idle_until_us;     /* loop clock; while idle */
 
     /* of the reply being read */
     struct buf head; /* owned: a head that came in pieces; empty otherwise */
@@ -51,6 +51,8 @@ struct http_client {
     unsigned free_n;
     struct deferred recycle;
     struct timer sweep;
+    uint64_t sweep_us; /* loop clock: when it fires; while it runs */
+    bool mixed;        /* idle times differ: the list of idle ones is in no order of their ends */
     struct http_client_stats stats;
     struct http_field fields[H1_FIELDS_MAX]; /* of the head being delivered; good inside one read callback */
 };
@@ -62,7 +64,7 @@ extern const struct stream_ops http_call_stream_ops;
 struct http_conn *client_pool_take(struct http_client *client, const struct http_call *c);
 /* A new one with a stream that is not connected: 0, ERR_NOMEM, or ERR_UNSUPPORTED (TLS without a context). */
 int client_pool_open(struct http_client *client, const struct http_call *c, struct http_conn **ret) _must_check_;
-/* Makes a busy connection idle; at a bound the oldest is closed. */
-void client_pool_keep(struct http_conn *conn);
+/* Makes a busy connection, which served C, idle; at a bound the oldest is closed. */
+void client_pool_keep(struct http_conn *conn, const struct http_call *c);
 /* Closes a connection in any state. The object stays readable until the end of the turn. */
 void client_pool_close(struct http_conn *conn);

@@ -6,12 +6,13 @@
  *   closed    client.closed                  recycle (end of the turn) -> free
  *   free      client.free                    client_pool_open -> busy
  *
- * Newest first, so that a pool that grew in a burst shrinks again: what is not needed grows old at the other end. Because every connection has the same
- * idle time, client.idle is ordered by age and one timer for the oldest serves all.
+ * Newest first, so that a pool that grew in a burst shrinks again: what is not needed grows old at the other end. client.idle is ordered by age, and one timer for what ends first
+ * serves all: the oldest, or, once calls came with idle times of their own (`mixed`), one that a walk over all finds: at most idle_max of them, at most as often as one ends.
  */
 #include "http/client_internal.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static void recycle(struct deferred *d);
@@ -161,24 +162,41 @@ int client_pool_open(struct http_client *client, const struct http_call *c, stru
     return 0;
 }
 
-void client_pool_keep(struct http_conn *conn)
+/* Wakes the sweep no later than UNTIL_US. */
+static void sweep_by(struct http_client *client, uint64_t until_us)
+{
+    uint64_t now = loop_now_us(client->loop);
+
+    if (client->sweep.running && client->sweep_us <= until_us)
+        return;
+    client->sweep_us = until_us;
+    timer_start(client->loop, &client->sweep, until_us > now ? (until_us - now) / 1000 + 1 : 1, sweep);
+}
+
+void client_pool_keep(struct http_conn *conn, const struct http_call *c)
 {
     struct http_client *client = conn->client;
     struct http_origin *o = conn->origin;
+    unsigned idle_max = MIN(client->conf.idle_per_origin_max, c->own_pool ? c->pool_idle_max : UINT_MAX);
+    uint32_t idle_ms = c->own_pool && c->pool_idle_ms != UINT32_MAX ? c->pool_idle_ms : client->conf.idle_ms;
 
     assert(conn->call == NULL && conn->stream != NULL);
-    if (o->idle_n >= client->conf.idle_per_origin_max)
+    if (idle_max == 0 || idle_ms == 0) {
+        client_pool_close(conn);
+        return;
+    }
+    while (o->idle_n >= idle_max) /* more than one where the bound has shrunk */
         client_pool_close(CONTAINER_OF(o->idle.prev, struct http_conn, in_origin));
-    else if (client->stats.idle >= client->conf.idle_max)
+    if (client->stats.idle >= client->conf.idle_max)
         client_pool_close(list_first(&client->idle, struct http_conn, in_client));
-    conn->idle_since_us = loop_now_us(client->loop);
+    client->mixed |= idle_ms != client->conf.idle_ms;
+    conn->idle_until_us = loop_now_us(client->loop) + (uint64_t)idle_ms * 1000;
     list_prepend(&o->idle, &conn->in_origin);
     list_append(&client->idle, &conn->in_client);
     o->idle_n++;
     client->stats.idle++;
     stream_read_start(conn->stream); /* a call that was paused had stopped it; an end of the peer must be seen */
-    if (!client->sweep.running)
-        timer_start(client->loop, &client->sweep, client->conf.idle_ms, sweep);
+    sweep_by(client, conn->idle_until_us);
 }
 
 void client_pool_close(struct http_conn *conn)
@@ -211,16 +229,22 @@ static void recycle(struct deferred *d)
 static void sweep(struct timer *t)
 {
     struct http_client *client = CONTAINER_OF(t, struct http_client, sweep);
-    uint64_t now = loop_now_us(client->loop), life = (uint64_t)client->conf.idle_ms * 1000;
+    uint64_t now = loop_now_us(client->loop), next_us = UINT64_MAX;
     struct http_conn *conn;
 
-    while ((conn = list_first(&client->idle, struct http_conn, in_client)) != NULL) {
-        if (conn->idle_since_us + life > now) {
-            timer_start(client->loop, t, (conn->idle_since_us + life - now) / 1000 + 1, sweep);
-            return;
+    LIST_EACH(conn, &client->idle, in_client)
+    {
+        if (conn->idle_until_us > now) {
+            next_us = MIN(next_us, conn->idle_until_us);
+            if (!client->mixed)
+                break;
+        } else {
+            client_pool_close(conn);
         }
-        client_pool_close(conn);
     }
+    client->mixed &= !list_empty(&client->idle);
+    if (next_us != UINT64_MAX)
+        sweep_by(client, next_us);
 }
 
 /* ---- the client ---- */

@@ -26,6 +26,22 @@ void exchange_own(struct exchange *ex, const struct exchange_owner *owner, void 
     ex->owner_arg = arg;
 }
 
+/* A generator counts as a reply that has begun: its first part is made within this turn or the next. */
+bool exchange_take_back(struct exchange *ex)
+{
+    const struct exchange_owner *owner = ex->owner;
+
+    assert(loop_is_current(ex->loop));
+    if (ex->state >= EX_REPLYING || ex->generator)
+        return false;
+    ex->owner = NULL;
+    ex->waiting = false;
+    loop_defer_cancel(ex->loop, &ex->go_on);
+    if (owner && owner->on_abort)
+        owner->on_abort(ex, ex->owner_arg);
+    return true;
+}
+
 void exchange_add(struct exchange *ex, enum http_field_id id, struct str value)
 {
     http_add(&ex->reply, &ex->arena, id, value);
@@ -241,6 +257,8 @@ enum exchange_send exchange_send(struct exchange *ex, struct str part)
         ex->reply_left -= part.n;
     }
     put_part(ex, part);
+    if (ex->tap)
+        ex->tap(ex, part, ex->tap_arg);
     if (ex->facts.first_byte_us == 0)
         ex->facts.first_byte_us = loop_now_exact_us(ex->loop);
     return fullness(ex);

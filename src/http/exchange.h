@@ -129,6 +129,11 @@ struct exchange {
     uint64_t head_us;  /* loop clock: reply head handed over */
     uint64_t bytes_in, bytes_out;
     struct list observed; /* observe_requests.in_flight: observe/'s own, from its on_head to its on_end */
+    void *ticket;         /* admission/'s own, from its on_body to its on_end */
+
+    /* Sees each part of the reply's body as it is handed over, gateway's own errors too; good until return, and it may not touch the reply. NULL = nobody looks. */
+    void (*tap)(struct exchange *ex, struct str part, void *arg);
+    void *tap_arg;
 
     /* the reply, from REPLYING on */
     unsigned status;
@@ -163,6 +168,10 @@ void exchange_own(struct exchange *ex, const struct exchange_owner *owner, void 
 /* After FILTER_WAITING; never from inside the filter's own call. The filter's owner callbacks end here; the next step runs at the end of this turn, never inside
  * this call. A filter that waits may reply instead. */
 void exchange_resume(struct exchange *ex);
+
+/* Takes EX from its worker side or from a filter that waits: the owner's on_abort runs (it cancels what it started upstream and forgets EX), and the caller answers in its
+ * place, at once. False, and nothing has happened: a reply has begun, or EX is over. Never from inside a call of the worker side or of a filter. */
+bool exchange_take_back(struct exchange *ex) _must_check_;
 
 /* Adds a field to the reply to come (before exchange_reply_head). Views are kept: arena or static. */
 void exchange_add(struct exchange *ex, enum http_field_id id, struct str value);

@@ -25,6 +25,7 @@ static const struct knob HEADER_KNOBS[] = {
 static const struct knob JSON_KNOBS[] = {
     { "fail_rate", NUMBER_F64, offsetof(struct mock_faults, fail_rate), 0, 1 },
     { "fail_status", NUMBER_U32, offsetof(struct mock_faults, fail_status), 400, 599 },
+    { "retry_after_s", NUMBER_U32, offsetof(struct mock_faults, retry_after_s), 0, 86400 },
     { "ttft_ms", NUMBER_U32, offsetof(struct mock_faults, ttft_ms), 0, MS_MAX },
     { "stall_after", NUMBER_I64, offsetof(struct mock_faults, stall_after), -1, TOKENS_MAX },
     { "cut_after", NUMBER_I64, offsetof(struct mock_faults, cut_after), -1, TOKENS_MAX },
@@ -161,6 +162,7 @@ void faults_write_json(const struct mock_faults *f, struct json_writer *w)
     json_object(w);
     json_put_f64(w, "fail_rate", f->fail_rate);
     json_put_u64(w, "fail_status", f->fail_status);
+    json_put_u64(w, "retry_after_s", f->retry_after_s);
     json_put_u64(w, "ttft_ms", f->ttft_ms);
     json_put_i64(w, "stall_after", f->stall_after);
     json_put_i64(w, "cut_after", f->cut_after);

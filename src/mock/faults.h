@@ -13,10 +13,11 @@
 #include "json/json_write.h"
 
 struct mock_faults {
-    double fail_rate;     /* share of inference requests that get fail_status; 0..1 */
-    uint32_t fail_status; /* 400..599 */
-    uint32_t ttft_ms;     /* before the reply's head */
-    int64_t stall_after;  /* tokens, then silence until the client leaves; -1 = never. A reply that is no stream does not begin */
+    double fail_rate;       /* share of inference requests that get fail_status; 0..1 */
+    uint32_t fail_status;   /* 400..599 */
+    uint32_t retry_after_s; /* Retry-After of those; 0 = no such field */
+    uint32_t ttft_ms;       /* before the reply's head */
+    int64_t stall_after;    /* tokens, then silence until the client leaves; -1 = never. A reply that is no stream does not begin */
     int64_t
         cut_after; /* tokens, then the connection ends in the middle; -1 = never. 0: before the head. A reply that is no stream: half of it */
     int64_t wrong_length;    /* replies that are no streams announce so many bytes too many (or too few); 0 = the truth */

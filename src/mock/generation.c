@@ -69,6 +69,7 @@ static bool read_faults(struct generation *g, struct err *err)
         (struct mock_request_faults){ .stall_after = f->stall_after, .cut_after = f->cut_after, .wrong_length = f->wrong_length };
     if (f->fail_rate > 0 && random_unit(&g->engine->random) < f->fail_rate)
         g->faults.status = f->fail_status;
+    g->faults.retry_after_s = f->retry_after_s;
     g->faults.delay_ms = f->ttft_ms + (conf->mode == MOCK_CANNED ? conf->gen_ms : 0);
     return !header || faults_read_header(header->value, &g->faults, err) == 0;
 }

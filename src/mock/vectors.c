@@ -44,7 +44,7 @@ static int read_faults(struct str header, struct mock_request_faults *f, struct 
 static bool begin(struct mock_engine *e, struct exchange *ex, struct json_doc *doc)
 {
     const struct mock_faults *f = engine_faults(e);
-    struct mock_request_faults faults = { .stall_after = -1, .cut_after = -1 };
+    struct mock_request_faults faults = { .retry_after_s = f->retry_after_s, .stall_after = -1, .cut_after = -1 };
     const struct http_field *header = http_find_name(&ex->req.fields, STR("x-mock-fault"));
     struct err err = { 0 };
 

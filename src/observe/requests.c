@@ -16,6 +16,13 @@ static const struct metric_family RESPONSES = { .name = "smg_http_responses_tota
                                                 .help = "HTTP replies by path, status and error code",
                                                 .type = METRIC_COUNTER,
                                                 .labels = { "path", "status_code", "error_code" } };
+/* Ours: once every request has ended, smg_http_requests_total is the sum of the three. */
+static const struct metric_family ENDED = {
+    .name = "smg_http_requests_ended_total",
+    .help = "HTTP requests that ended: finished, failed (the reply was cut), aborted (the client left)",
+    .type = METRIC_COUNTER,
+    .labels = { "outcome" }
+};
 static const struct metric_family IN_FLIGHT = { .name = "smg_http_connections_active",
                                                 .help = "Requests in flight, until the last byte of their replies",
                                                 .type = METRIC_GAUGE,
@@ -25,6 +32,15 @@ static const struct metric_family AGES = { .name = "smg_http_inflight_request_ag
                                            .help = "Requests in flight by age in seconds, not cumulative",
                                            .type = METRIC_GAUGE,
                                            .labels = { "gt", "le" } };
+
+static const char *outcome_text(enum exchange_outcome o)
+{
+    static const char *const TEXTS[] = {
+        [EX_RUNNING] = "running", [EX_FINISHED] = "finished", [EX_FAILED] = "failed", [EX_ABORTED] = "aborted"
+    };
+
+    return TEXTS[o];
+}
 
 /* Upper bounds in seconds; the last bucket has none. */
 static const uint32_t AGE_BOUNDS_S[AGE_BUCKETS - 1] = { 30, 60, 180, 300, 600, 1200, 3600, 7200, 14400, 28800, 86400 };
@@ -66,6 +82,11 @@ void observe_requests_init(struct observe_requests *o, struct loop *loop)
     *o = (struct observe_requests){ .loop = loop };
     list_init(&o->in_flight);
     o->active = metric_cell(loop->metrics, &IN_FLIGHT, NULL);
+    for (enum exchange_outcome outcome = EX_FINISHED; outcome <= EX_ABORTED; outcome++) {
+        struct str text = str_of(outcome_text(outcome));
+
+        o->ended[outcome] = metric_cell(loop->metrics, &ENDED, &text);
+    }
     for (unsigned i = 0; i < AGE_BUCKETS; i++)
         o->ages[i] = age_cell(o, i);
     timer_start(loop, &o->age_timer, OBSERVE_AGE_S * 1000, sample_ages);
@@ -142,6 +163,7 @@ void observe_metrics_on_end(struct exchange *ex, void *context)
     } else { /* malformed: no filter saw its head, but it was asked and is answered */
         metric_add(o->by_route[at].requests, 1);
     }
+    metric_add(o->ended[ex->outcome], 1);
     metric_add(responses_cell(o, ex->route_label, status_of(ex), ex->facts.error_code), 1);
     metric_observe_us(o->by_route[at].duration, loop_now_exact_us(ex->loop) - ex->began_us);
 }
@@ -150,15 +172,6 @@ static bool is_probe(const struct exchange *ex)
 {
     return str_eq(ex->req.path, STR("/health")) || str_eq(ex->req.path, STR("/liveness")) ||
            str_eq(ex->req.path, STR("/readiness"));
-}
-
-static const char *outcome_text(enum exchange_outcome o)
-{
-    static const char *const TEXTS[] = {
-        [EX_RUNNING] = "running", [EX_FINISHED] = "finished", [EX_FAILED] = "failed", [EX_ABORTED] = "aborted"
-    };
-
-    return TEXTS[o];
 }
 
 void observe_access_log_on_end(struct exchange *ex, void *context)

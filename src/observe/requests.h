@@ -1,7 +1,7 @@
 /* observe/requests.h -- counting and logging requests: two filters
  *
  * Metrics (spec operations 8.4; BETTER: in-flight and duration include the streamed body): smg_http_requests_total, smg_http_request_duration_seconds,
- * smg_http_responses_total, smg_http_connections_active, smg_http_inflight_request_age_count (every OBSERVE_AGE_S).
+ * smg_http_responses_total, smg_http_connections_active, smg_http_inflight_request_age_count (every OBSERVE_AGE_S). Ours: smg_http_requests_ended_total.
  * Access log: one line per request when it ends, target smg::response, with SMG's messages and fields (method, uri, request_id, status_code, latency in
  * microseconds) and ours (model, worker, attempts, ttft_us, bytes_in, bytes_out, outcome). Probes (/health, /liveness, /readiness) are logged at debug. The query string is
  * left out: it may hold credentials.
@@ -17,6 +17,7 @@
 struct observe_requests {
     struct loop *loop; /* borrowed; its shard is counted in */
     struct metric_cell *active;
+    struct metric_cell *ended[EX_ABORTED + 1]; /* by outcome */
     struct metric_cell *ages[AGE_BUCKETS];
     struct list in_flight; // exchange.observed
     struct timer age_timer;

@@ -7,6 +7,7 @@ extern const struct policy_ops policy_round_robin;  /* one after the other; one 
 extern const struct policy_ops policy_random;       /* any, all equally often */
 extern const struct policy_ops policy_power_of_two; /* the less loaded of two random ones */
 extern const struct policy_ops policy_passthrough;  /* always the first */
+extern const struct policy_ops policy_cache_aware;  /* the one that has seen most of the prompt, unless loads are out of balance */
 extern const struct policy_ops policy_least_load;   /* where a request would wait least, by what the engines report */
 extern const struct policy_ops policy_consistent_hashing; /* the same key to the same worker */
 extern const struct policy_ops policy_prefix_hash;        /* prompts that begin alike to the same worker */

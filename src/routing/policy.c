@@ -6,8 +6,17 @@
 #include "routing/policies.h"
 
 const struct policy_ops *const POLICIES[] = {
-    &policy_round_robin,        &policy_random,      &policy_power_of_two, &policy_passthrough, &policy_least_load,
-    &policy_consistent_hashing, &policy_prefix_hash, &policy_manual,       &policy_bucket,      NULL,
+    &policy_cache_aware,
+    &policy_round_robin,
+    &policy_random,
+    &policy_power_of_two,
+    &policy_passthrough,
+    &policy_least_load,
+    &policy_consistent_hashing,
+    &policy_prefix_hash,
+    &policy_manual,
+    &policy_bucket,
+    NULL,
 };
 
 const struct policy_conf POLICY_CONF_DEFAULTS = {

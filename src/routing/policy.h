@@ -12,7 +12,7 @@
 
 #include <stdatomic.h>
 
-#include "worker/worker.h"
+#include "routing/board.h"
 
 struct policy;
 struct hash_ring;
@@ -61,6 +61,7 @@ struct policy_hint {
     uint64_t now_us;              /* loop clock */
     bool shadow;                  /* the choice is not acted upon: loads are those of the shadow's own choices (policy_load) */
     struct random *random;        /* the loop's */
+    struct policy_board *board;   /* of the list of candidates; NULL when the list is this request's own (a retry) */
 };
 
 /* Why a worker was chosen; static strings. */

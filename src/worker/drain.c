@@ -3,8 +3,9 @@
  *    (listed) --drain_begin--> draining --idle, or the time is over--> (forgotten)
  *        +--- not ready, or drain_settle_secs 0: at once ------------------^
  *
- *   A draining worker gets no new requests (its status says so to every loop at once) and no probes. It goes as soon as it is idle; the time is
- *   drain_settle_secs, and when requests are still running then, up to WAIT_S in all. Requests that outlive even that are not cut: they hold a reference.
+ *   A draining worker gets no new requests (its status says so to every loop at once) and no probes. It goes as soon as it is idle, at the latest after its drain time,
+ *   drain_settle_secs: the reading of decision 10 under which spec control-plane's case 32 (5 s: gone after 5 s) holds. Requests that outlive the drain time are not cut: they hold a
+ *   reference and go on to their end; only the table does not know the worker any more.
  *   A worker is idle when its load reads 0 at the end of a POLL_MS: a loop that picked it in the turn in which the status changed has counted its request by then.
  */
 #include "worker/registry_internal.h"
@@ -12,7 +13,6 @@
 #include "base/log.h"
 
 #define POLL_MS 50
-#define WAIT_S  600u /* spec control-plane 8.1: the limit of RemoveWorker */
 
 static void on_poll(struct timer *t)
 {
@@ -48,7 +48,7 @@ int drain_begin(struct entry *e, enum job_count count)
         return 0;
     }
     registry_set_status(e, WORKER_DRAINING);
-    e->drain_until_us = loop_now_us(r->loop) + (uint64_t)MAX(settle_s, WAIT_S) * 1000000;
+    e->drain_until_us = loop_now_us(r->loop) + (uint64_t)settle_s * 1000000;
     timer_start(r->loop, &e->drain, POLL_MS, on_poll);
     return 0;
 }

@@ -172,14 +172,16 @@ static void on_due(struct timer *t)
         on_turn(&e->health.turn);
 }
 
-/* An engine may be too busy to answer a probe in time. One that sends us replies meanwhile is at work, not sick. */
+#define PREFILL_S 30 /* a prompt of a hundred thousand tokens takes an engine that long, and some answer nothing else meanwhile */
+
+/* An engine may be too busy to answer a probe in time. One that sends us replies meanwhile, or sent some before what may be a long prefill, is at work, not sick. */
 static bool is_at_work(const struct entry *e, int result)
 {
     const struct worker *w = e->worker;
     uint64_t heard_us = atomic_load_explicit(&w->live->heard_us, memory_order_relaxed);
 
     return result == ERR_TIMEOUT && worker_load(w) > 0 && heard_us &&
-           loop_now_us(e->registry->loop) < heard_us + (uint64_t)w->spec.health.timeout_s * 1000000 + HEARD_STEP_US;
+           loop_now_us(e->registry->loop) < heard_us + (uint64_t)MAX(w->spec.health.timeout_s, PREFILL_S) * 1000000 + HEARD_STEP_US;
 }
 
 /* The status after a probe, and what follows from it. */

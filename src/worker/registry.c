@@ -180,6 +180,7 @@ struct worker_spec registry_in_force(const struct registry *r, const struct work
     external_classify(&s);
     base.disabled |= s.runtime == RUNTIME_EXTERNAL; /* providers have no /health (spec control-plane 9.8) */
     s.health = worker_health_merge(&base, &s.health_update);
+    s.judge = worker_judge_of(&r->conf.breaker, &s.resilience);
     return s;
 }
 
@@ -312,11 +313,21 @@ static void ranks_swap(struct entry *e, const struct worker **ranks)
     ranks_free(old, e->ranks_n);
 }
 
+/* Other rules: what was counted by the old ones says nothing. */
+static void reset_breakers(struct entry *e)
+{
+    struct entry_rows rows = entry_rows(e);
+
+    for (unsigned i = 0; i < rows.n; i++)
+        breaker_reset(&rows.workers[i]->live->breaker);
+}
+
 int registry_redescribe(struct entry *e, const struct worker *w)
 {
     struct registry *r = e->registry;
     const struct worker *old = e->worker, **ranks = NULL;
     bool watched_alike = same_health(&old->spec.health, &w->spec.health);
+    bool judged_alike = breaker_conf_eq(&old->spec.judge.breaker, &w->spec.judge.breaker);
 
     assert(e->listed && w->live == old->live);
     if (e->ranks && ranks_make(e, w, e->ranks_n, &ranks) < 0) {
@@ -326,6 +337,8 @@ int registry_redescribe(struct entry *e, const struct worker *w)
     if (ranks)
         ranks_swap(e, ranks);
     e->worker = w;
+    if (!judged_alike)
+        reset_breakers(e);
     r->dirty = true;
     happened_to(e, REGISTRY_REPLACED);
     worker_unref(old);
@@ -411,6 +424,8 @@ void registry_set_status(struct entry *e, enum worker_status status)
         r->ready_n -= before == WORKER_READY ? rows.n : 0;
         r->ready_n += status == WORKER_READY ? rows.n : 0;
     }
+    for (unsigned i = 0; status == WORKER_READY && before != WORKER_READY && i < rows.n; i++)
+        breaker_recover(&rows.workers[i]->live->breaker, &rows.workers[i]->spec.judge.breaker);
     set_live_status(e, status);
     atomic_fetch_add_explicit(&r->status_changes, 1,
                               memory_order_release); /* acquired in registry_status_changes: who sees it sees the status */
@@ -614,6 +629,11 @@ struct registry_counts registry_counts(struct registry *r)
 uint64_t registry_status_changes(struct registry *r)
 {
     return atomic_load_explicit(&r->status_changes, memory_order_acquire);
+}
+
+void registry_admissions_changed(struct registry *r)
+{
+    atomic_fetch_add_explicit(&r->status_changes, 1, memory_order_release);
 }
 
 void registry_subscribe(struct registry *r, void (*fn)(enum registry_event e, const struct worker *w, void *arg), void *arg)

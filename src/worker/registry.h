@@ -39,6 +39,7 @@ struct registry_store {
 
 struct registry_conf {
     struct worker_health_conf health; /* the gateway's flags */
+    struct breaker_conf breaker;      /* the gateway's flags */
     struct str health_endpoint;       /* "/health"; borrowed for the registry's life, as the aliases */
     bool remove_unhealthy;
     uint32_t startup_timeout_s; /* 1800: how long a worker may take to answer first */
@@ -82,8 +83,12 @@ struct registry_counts {
 };
 struct registry_counts registry_counts(struct registry *r);
 
-/* Moves on after every change of a worker's status; any thread, lock-free. Whoever keeps a list of ready workers makes it anew when this has moved (or the table's serial). */
+/* Moves on after every change of a worker's status or admission; any thread, lock-free. Whoever keeps a list of available workers makes it anew when this has moved (or the
+ * table's serial). */
 uint64_t registry_status_changes(struct registry *r);
+
+/* A worker's breaker answers otherwise than before, or it cools down: the lists are to be made anew. Any thread. */
+void registry_admissions_changed(struct registry *r);
 
 /* Events, on the control loop, after the table was published. */
 enum registry_event { REGISTRY_ADDED, REGISTRY_REPLACED, REGISTRY_STATUS, REGISTRY_REMOVED };
@@ -109,6 +114,8 @@ struct worker_patch {
     size_t labels_n;
     struct str health_json, http_pool_json, resilience_json; /* as in struct worker_spec */
     struct worker_health_update health_update;
+    struct worker_resilience resilience;
+    struct worker_pool pool;
 };
 
 struct entry;

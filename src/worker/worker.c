@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/url.h"
+#include "worker/worker_number.h"
 
 /* ---- names ---- */
 
@@ -196,13 +197,17 @@ static struct worker_live *live_new(void)
     atomic_init(&l->refs, 1);
     atomic_init(&l->status, WORKER_PENDING);
     atomic_init(&l->changed_s, clock_wall_s());
+    l->number = worker_number_take();
+    l->born_us = clock_now_us();
     return l;
 }
 
 static void live_unref(struct worker_live *l)
 {
-    if (atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) == 1)
-        free(l);
+    if (atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    worker_number_give(l->number);
+    free(l);
 }
 
 /* Where the URL leads: views of w->spec.url, or of a rank's base URL. ipc:// URLs have no host. */

@@ -12,7 +12,7 @@
  * Read next: registry.h, then register.c (the registration workflow), health.c and drain.c for their state machines.
  *
  * A worker's description never changes: a change makes a new struct worker that shares the old one's `live` part.
- * A worker is one allocation (about 600 bytes and its texts) beside its live part (64 bytes): thousands of them are cheap.
+ * A worker is one allocation (about 600 bytes and its texts) beside its live part (about 200 bytes): thousands of them are cheap.
  */
 #pragma once
 
@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "json/json_write.h"
 #include "loop/snapshot.h"
+#include "worker/resilience.h"
 
 #define WORKERS_MAX 16384
 
@@ -118,7 +119,10 @@ struct worker_spec {
     int64_t kv_block_size, load_monitor_interval_s, multimodal_shm_min_bytes; /* -1 = absent */
     struct str multimodal_tensor_transport;
     struct worker_health_update health_update;
-    struct worker_health_conf health; /* in force: health_update over the gateway's flags; filled at registration */
+    struct worker_health_conf health;    /* in force: health_update over the gateway's flags; filled at registration */
+    struct worker_resilience resilience; /* as it was given; what it says of retries holds for the worker's models (dispatch/) */
+    struct worker_pool pool;             /* as it was given */
+    struct worker_judge judge;           /* in force, as `health` */
 };
 
 /* The last report of the load monitor, summed over the ranks that this worker stands for. Members are read one by one: a mixture of two reports is as good as either. */
@@ -134,6 +138,8 @@ struct worker_report {
  * because a choice among workers stays correct, only less balanced, with them. */
 struct worker_live {
     _Atomic unsigned refs;
+    uint16_t number;            /* never changes; 1..65535, of no other worker that lives: see worker_number.h. 0 = none was free */
+    uint64_t born_us;           /* never changes; clock_now_us() when the number was given */
     _Atomic int64_t load;       /* requests in flight: counted from the pick to the end of the body or the abort */
     _Atomic uint64_t processed; /* picks */
     _Atomic uint64_t failures;  /* attempts that broke off, or were answered with a 5xx status */
@@ -148,6 +154,7 @@ struct worker_live {
     _Atomic uint64_t cooling_until_us; /* loop clock: the worker asked for peace (429 or 503); 0 = it did not */
     struct worker_report report;       /* what the engine said of itself last; written by the control thread only */
     _Atomic int64_t credited_tokens;   /* of requests sent since the last report; written by any loop, reset with each report */
+    struct breaker breaker;            /* written through breaker.h */
 };
 
 struct worker {
@@ -181,17 +188,26 @@ static inline enum worker_status worker_status(const struct worker *w)
     return (enum worker_status)atomic_load_explicit(&w->live->status, memory_order_relaxed);
 }
 
-/* A worker that cools down gets requests again by itself, at *RECHECK_US at the latest (loop clock; only lowered). */
-static inline bool worker_is_available(const struct worker *w, uint64_t now_us, uint64_t *recheck_us)
+/* May W get a request? When the answer changes by time alone, *RECHECK_US says when (loop clock; only lowered). A worker that cools down is BREAKER_RESERVE: it asked
+ * for peace, but where nobody else is left, it may say so again itself. */
+static inline enum breaker_admission worker_admission(const struct worker *w, uint64_t now_us, uint64_t *recheck_us)
 {
     uint64_t until = atomic_load_explicit(&w->live->cooling_until_us, memory_order_relaxed);
+    enum breaker_admission a;
 
     if (worker_status(w) != WORKER_READY)
-        return false;
+        return BREAKER_NO;
+    a = breaker_look(&w->live->breaker, &w->spec.judge.breaker, now_us, recheck_us);
     if (until <= now_us)
-        return true;
+        return a;
     *recheck_us = MIN(*recheck_us, until);
-    return false;
+    return MIN(a, BREAKER_RESERVE);
+}
+
+/* One that nothing speaks against. */
+static inline bool worker_is_available(const struct worker *w, uint64_t now_us, uint64_t *recheck_us)
+{
+    return worker_admission(w, now_us, recheck_us) == BREAKER_YES;
 }
 
 static inline bool worker_is_ready(const struct worker *w)

@@ -19,10 +19,10 @@ const struct json_shape WORKER_HEALTH_SHAPE = {
 };
 
 static const struct json_shape_field POOL_FIELDS[] = {
-    OPTIONAL(struct raw_pool, 0, pool_max_idle_per_host, SHAPE_U64),
-    OPTIONAL(struct raw_pool, 1, pool_idle_timeout_secs, SHAPE_U64),
-    OPTIONAL(struct raw_pool, 2, timeout_secs, SHAPE_U64),
-    OPTIONAL(struct raw_pool, 3, connect_timeout_secs, SHAPE_U64),
+    OPTIONAL(struct raw_pool, POOL_MAX_IDLE, pool_max_idle_per_host, SHAPE_U64),
+    OPTIONAL(struct raw_pool, POOL_IDLE, pool_idle_timeout_secs, SHAPE_U64),
+    OPTIONAL(struct raw_pool, POOL_TIMEOUT, timeout_secs, SHAPE_U64),
+    OPTIONAL(struct raw_pool, POOL_CONNECT, connect_timeout_secs, SHAPE_U64),
 };
 const struct json_shape WORKER_POOL_SHAPE = {
     .name = "HttpPoolConfig",
@@ -32,23 +32,23 @@ const struct json_shape WORKER_POOL_SHAPE = {
 };
 
 static const struct json_shape_field RESILIENCE_FIELDS[] = {
-    OPTIONAL(struct raw_resilience, 0, max_retries, SHAPE_U32),
-    OPTIONAL(struct raw_resilience, 1, initial_backoff_ms, SHAPE_U64),
-    OPTIONAL(struct raw_resilience, 2, max_backoff_ms, SHAPE_U64),
-    OPTIONAL(struct raw_resilience, 3, backoff_multiplier, SHAPE_F32),
-    OPTIONAL(struct raw_resilience, 4, jitter_factor, SHAPE_F32),
-    OPTIONAL(struct raw_resilience, 5, disable_retry, SHAPE_BOOL),
-    OPTIONAL(struct raw_resilience, 6, cb_failure_threshold, SHAPE_U32),
-    OPTIONAL(struct raw_resilience, 7, cb_success_threshold, SHAPE_U32),
-    OPTIONAL(struct raw_resilience, 8, cb_timeout_secs, SHAPE_U64),
-    OPTIONAL(struct raw_resilience, 9, cb_window_secs, SHAPE_U64),
-    OPTIONAL(struct raw_resilience, 10, disable_circuit_breaker, SHAPE_BOOL),
+    OPTIONAL(struct raw_resilience, RESILIENCE_RETRIES, max_retries, SHAPE_U32),
+    OPTIONAL(struct raw_resilience, RESILIENCE_INITIAL, initial_backoff_ms, SHAPE_U64),
+    OPTIONAL(struct raw_resilience, RESILIENCE_MAX, max_backoff_ms, SHAPE_U64),
+    OPTIONAL(struct raw_resilience, RESILIENCE_MULTIPLIER, backoff_multiplier, SHAPE_F32),
+    OPTIONAL(struct raw_resilience, RESILIENCE_JITTER, jitter_factor, SHAPE_F32),
+    OPTIONAL(struct raw_resilience, RESILIENCE_NO_RETRY, disable_retry, SHAPE_BOOL),
+    OPTIONAL(struct raw_resilience, RESILIENCE_CB_FAILURE, cb_failure_threshold, SHAPE_U32),
+    OPTIONAL(struct raw_resilience, RESILIENCE_CB_SUCCESS, cb_success_threshold, SHAPE_U32),
+    OPTIONAL(struct raw_resilience, RESILIENCE_CB_TIMEOUT, cb_timeout_secs, SHAPE_U64),
+    OPTIONAL(struct raw_resilience, RESILIENCE_CB_WINDOW, cb_window_secs, SHAPE_U64),
+    OPTIONAL(struct raw_resilience, RESILIENCE_NO_BREAKER, disable_circuit_breaker, SHAPE_BOOL),
     { .name = "retryable_status_codes",
       .type = SHAPE_ARRAY,
       .element = SHAPE_U16,
       .flags = SHAPE_NULLABLE,
       .at = offsetof(struct raw_resilience, retryable_status_codes),
-      .at_given = offsetof(struct raw_resilience, given) + 11 },
+      .at_given = offsetof(struct raw_resilience, given) + RESILIENCE_CODES },
 };
 const struct json_shape WORKER_RESILIENCE_SHAPE = {
     .name = "ResilienceUpdate",
@@ -193,5 +193,45 @@ struct worker_health_conf worker_health_merge(const struct worker_health_conf *b
         .failure_threshold = u->failure_threshold >= 0 ? (uint32_t)u->failure_threshold : base->failure_threshold,
         .drain_settle_s = u->drain_settle_s >= 0 ? (uint32_t)u->drain_settle_s : base->drain_settle_s,
         .disabled = u->disabled >= 0 ? u->disabled : base->disabled,
+    };
+}
+
+/* ---- resilience, http_pool ---- */
+
+/* -1 = not given. What is larger than 49 days (or, of a number, than anybody counts) is cut. */
+static int64_t given_int(bool given, uint64_t v)
+{
+    return given ? (int64_t)MIN(v, (uint64_t)HEALTH_SECONDS_MAX) : -1;
+}
+
+struct worker_resilience worker_resilience_given(const struct raw_resilience *r)
+{
+    struct worker_resilience given = {
+        .max_retries = given_int(r->given[RESILIENCE_RETRIES], r->max_retries),
+        .initial_backoff_ms = given_int(r->given[RESILIENCE_INITIAL], r->initial_backoff_ms),
+        .max_backoff_ms = given_int(r->given[RESILIENCE_MAX], r->max_backoff_ms),
+        .backoff_multiplier = r->given[RESILIENCE_MULTIPLIER] ? (double)r->backoff_multiplier : -1,
+        .jitter_factor = r->given[RESILIENCE_JITTER] ? (double)r->jitter_factor : -1,
+        .disable_retry = r->given[RESILIENCE_NO_RETRY] ? r->disable_retry : -1,
+        .cb_failure_threshold = given_int(r->given[RESILIENCE_CB_FAILURE], r->cb_failure_threshold),
+        .cb_success_threshold = given_int(r->given[RESILIENCE_CB_SUCCESS], r->cb_success_threshold),
+        .cb_timeout_s = given_int(r->given[RESILIENCE_CB_TIMEOUT], r->cb_timeout_secs),
+        .cb_window_s = given_int(r->given[RESILIENCE_CB_WINDOW], r->cb_window_secs),
+        .disable_breaker = r->given[RESILIENCE_NO_BREAKER] ? r->disable_circuit_breaker : -1,
+        .has_codes = r->given[RESILIENCE_CODES],
+    };
+
+    for (size_t i = 0; given.has_codes && i < r->retryable_status_codes.n; i++)
+        status_set_add(&given.codes, ((const uint16_t *)r->retryable_status_codes.items)[i]);
+    return given;
+}
+
+struct worker_pool worker_pool_given(const struct raw_pool *p)
+{
+    return (struct worker_pool){
+        .idle_max = given_int(p->given[POOL_MAX_IDLE], p->pool_max_idle_per_host),
+        .idle_s = given_int(p->given[POOL_IDLE], p->pool_idle_timeout_secs),
+        .timeout_s = given_int(p->given[POOL_TIMEOUT], p->timeout_secs),
+        .connect_s = given_int(p->given[POOL_CONNECT], p->connect_timeout_secs),
     };
 }

@@ -41,6 +41,21 @@ struct raw_resilience {
 };
 
 enum { HEALTH_TIMEOUT, HEALTH_INTERVAL, HEALTH_SUCCESS, HEALTH_FAILURE, HEALTH_DISABLE, HEALTH_DRAIN };
+enum { POOL_MAX_IDLE, POOL_IDLE, POOL_TIMEOUT, POOL_CONNECT };
+enum {
+    RESILIENCE_RETRIES,
+    RESILIENCE_INITIAL,
+    RESILIENCE_MAX,
+    RESILIENCE_MULTIPLIER,
+    RESILIENCE_JITTER,
+    RESILIENCE_NO_RETRY,
+    RESILIENCE_CB_FAILURE,
+    RESILIENCE_CB_SUCCESS,
+    RESILIENCE_CB_TIMEOUT,
+    RESILIENCE_CB_WINDOW,
+    RESILIENCE_NO_BREAKER,
+    RESILIENCE_CODES
+};
 
 extern const struct json_shape WORKER_HEALTH_SHAPE, WORKER_POOL_SHAPE, WORKER_RESILIENCE_SHAPE;
 
@@ -51,3 +66,5 @@ struct str worker_part_write(const struct json_shape *shape, const void *object,
 struct str worker_part_merge(const struct json_shape *shape, struct str older, struct str newer, struct arena *arena);
 
 struct worker_health_update worker_health_given(const struct raw_health *h);
+struct worker_resilience worker_resilience_given(const struct raw_resilience *r);
+struct worker_pool worker_pool_given(const struct raw_pool *p);

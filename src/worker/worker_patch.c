@@ -100,6 +100,8 @@ int worker_patch_read(const struct json_doc *doc, struct arena *arena, struct wo
     p.http_pool_json = worker_part_write(&WORKER_POOL_SHAPE, &raw.http_pool, arena);
     p.resilience_json = worker_part_write(&WORKER_RESILIENCE_SHAPE, &raw.resilience, arena);
     p.health_update = worker_health_given(&raw.health);
+    p.resilience = worker_resilience_given(&raw.resilience);
+    p.pool = worker_pool_given(&raw.http_pool);
     if (arena->failed)
         return ERR_NOMEM;
     *ret = p;
@@ -176,6 +178,8 @@ int worker_patch_apply(const struct worker_patch *p, const struct worker_spec *s
     if (p->labels_n)
         merge_labels(p, arena, &s);
     merge_health(&p->health_update, &s.health_update);
+    s.resilience = worker_resilience_over(&p->resilience, &s.resilience);
+    s.pool = worker_pool_over(&p->pool, &s.pool);
     s.health_json = worker_part_merge(&WORKER_HEALTH_SHAPE, s.health_json, p->health_json, arena);
     s.http_pool_json = worker_part_merge(&WORKER_POOL_SHAPE, s.http_pool_json, p->http_pool_json, arena);
     s.resilience_json = worker_part_merge(&WORKER_RESILIENCE_SHAPE, s.resilience_json, p->resilience_json, arena);

@@ -355,6 +355,8 @@ static struct worker_spec convert(const struct raw_spec *raw, struct arena *aren
     if (raw->given[SPEC_TRANSPORT])
         s.multimodal_tensor_transport = str_of(TRANSPORT_NAMES[raw->multimodal_tensor_transport]);
     s.health_update = worker_health_given(&raw->health);
+    s.resilience = worker_resilience_given(&raw->resilience);
+    s.pool = worker_pool_given(&raw->http_pool);
     return s;
 }
 
@@ -370,6 +372,9 @@ void worker_spec_defaults(struct worker_spec *spec)
         .load_monitor_interval_s = -1,
         .multimodal_shm_min_bytes = -1,
         .health_update = { -1, -1, -1, -1, -1, -1 },
+        .resilience = WORKER_RESILIENCE_NONE,
+        .pool = WORKER_POOL_NONE,
+        .judge = { .breaker.disabled = true }, /* until somebody says what is in force */
     };
 }
 
@@ -405,6 +410,10 @@ int worker_spec_check(const struct worker_spec *s, struct err *err)
         return err_set(err, ERR_INVALID, "Invalid value for field 'health.success_threshold': 0 - must be at least 1");
     if (h->failure_threshold == 0)
         return err_set(err, ERR_INVALID, "Invalid value for field 'health.failure_threshold': 0 - must be at least 1");
+    if (s->resilience.cb_failure_threshold == 0)
+        return err_set(err, ERR_INVALID, "Invalid value for field 'resilience.cb_failure_threshold': 0 - must be at least 1");
+    if (s->resilience.cb_success_threshold == 0)
+        return err_set(err, ERR_INVALID, "Invalid value for field 'resilience.cb_success_threshold': 0 - must be at least 1");
     if (!http_is_field_value(s->api_key))
         return err_set(err, ERR_INVALID,
                        "Invalid value for field 'api_key': (not shown) - must be text that fits into a header field");

@@ -167,6 +167,16 @@ class Gateway(Process):
     def loads(self):
         return [w["load"] for w in self.client.get("/workers").json()["workers"]]
 
+    def left_over(self):
+        """What is still counted although every client is gone: loads of workers, requests in flight. Empty, or the series that leaked."""
+        if not self.running():
+            return {}
+        try:
+            values = self.metrics()
+        except httpx.HTTPError:
+            return {}  # ending by itself
+        return {k: v for k, v in values.items() if v and k.split("{")[0] in ("smg_worker_requests_active", "smg_http_connections_active")}
+
     def stop(self):
         self.client.close()
         return super().stop()
@@ -191,6 +201,13 @@ def start():
 
     yield make
     failures = []
+    for process in running:  # permits and load counts never leak: abort, retry, preemption and reload give all of them back
+        if isinstance(process, Gateway) and process.left_over():
+            process.client.close()  # what the test left open
+            try:
+                wait_until(lambda: not process.left_over(), seconds=5, what="every count back to 0")
+            except AssertionError:
+                failures.append(f"counts leaked: {process.left_over()}")
     for process in reversed(running):
         was_running = process.running()
         status = process.stop()

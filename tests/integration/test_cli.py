@@ -276,13 +276,23 @@ def test_a_change_is_waited_for_whatever_the_health(fake):
 
 
 def test_drain_waits_until_the_worker_is_gone(fake):
+    fake.answers["PATCH", f"/workers/{ID}"] = 202, ACCEPTED
     fake.answers["DELETE", f"/workers/{ID}"] = 202, ACCEPTED
     fake.answers["GET", f"/workers/{ID}"] = [(200, worker(status="draining", load=2)), (200, worker(status="draining", load=1)), (404, {"error": "gone", "code": "WORKER_NOT_FOUND"})]
     done = smg(fake.url, "worker", "drain", ID)
     assert (done.returncode, done.stdout) == (OK, f"worker {ID}: removed\n")
+    assert json.loads(fake.sent("PATCH")[0][1]) == {"health": {"drain_settle_secs": 600}}
+
+
+def test_drain_joins_one_that_runs(fake):
+    fake.answers["PATCH", f"/workers/{ID}"] = 409, {"error": "being removed", "code": "WORKER_DRAINING"}
+    fake.answers["DELETE", f"/workers/{ID}"] = 202, ACCEPTED
+    fake.answers["GET", f"/workers/{ID}"] = 404, {"error": "gone", "code": "WORKER_NOT_FOUND"}
+    assert smg(fake.url, "worker", "drain", ID).returncode == OK
 
 
 def test_a_wait_that_is_over_has_a_status_of_its_own_and_says_how_it_stands(fake):
+    fake.answers["PATCH", f"/workers/{ID}"] = 202, ACCEPTED
     fake.answers["DELETE", f"/workers/{ID}"] = 202, ACCEPTED
     fake.answers["GET", f"/workers/{ID}"] = 200, worker(status="draining", load=3)
     done = smg(fake.url, "worker", "drain", ID, "--wait-timeout", "0.2")
@@ -290,6 +300,7 @@ def test_a_wait_that_is_over_has_a_status_of_its_own_and_says_how_it_stands(fake
 
 
 def test_ctrl_c_ends_a_wait_at_once(fake):
+    fake.answers["PATCH", f"/workers/{ID}"] = 202, ACCEPTED
     fake.answers["DELETE", f"/workers/{ID}"] = 202, ACCEPTED
     fake.answers["GET", f"/workers/{ID}"] = 200, worker(status="draining", load=3)
     process = subprocess.Popen([SMG, "worker", "drain", ID], env=environment(fake.url), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

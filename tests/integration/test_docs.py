@@ -123,6 +123,11 @@ def test_the_page_of_cache_and_loads(reader):
     assert '"model_path"' in said[-1]
 
 
+def test_the_page_of_reliability(reader):
+    said = [text for text in paste_page(reader, "docs/reliability.md", 5).values() if text is not None]
+    assert any('"chat.completion"' in text for text in said) and '"accepted"' in said[-1]
+
+
 def test_the_page_of_the_bench(reader):
     reader.paste("smg mock-engine --port 9001")
     reader.paste("smg launch --port 30000 --worker-urls http://127.0.0.1:9001")
@@ -134,6 +139,11 @@ def test_the_page_of_auth(reader, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     said = [text for text in paste_page(reader, "docs/auth.md", 7).values() if text is not None]
     assert '"workers":[' in said[1] and '"workers":[' in said[-1]
+
+
+def test_the_page_of_limits(reader):
+    said = [text for text in paste_page(reader, "docs/limits.md", 9).values() if text is not None]
+    assert sum('"text"' in text for text in said) == 3
 
 
 def test_the_page_of_the_control_plane(reader, tmp_path, monkeypatch):

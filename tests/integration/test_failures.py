@@ -69,7 +69,7 @@ def test_a_reply_cut_at_every_byte(start, reply, ending):
             reset(connection)
         return False
 
-    engine, gateway = scripted(start, play, "--log-level", "error")
+    engine, gateway = scripted(start, play, "--log-level", "error", "--disable-retries", "--disable-circuit-breaker")
     head_length = reply.index(b"\r\n\r\n") + 4
     for cut in range(len(reply) + 1):
         state["cut"] = cut

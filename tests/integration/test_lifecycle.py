@@ -100,7 +100,7 @@ def test_listening_within_ten_milliseconds(start):
     assert best < 0.010, f"{best * 1000:.1f} ms"
 
 
-def test_drain(start):  # spec 16, case 52; operations 24, case 21
+def test_dp_52_shutdown_settles_drains_and_cuts_nothing(start):  # operations 24, case 21
     engine = start(Engine, "--tokens-per-second", "10", "--output-tokens", "30")
     probe_port = free_port()
     gateway = start(Gateway, "--health-check-port", probe_port, workers=[engine], grace=8).ready(1)

@@ -70,7 +70,7 @@ def test_a_choice_is_explained_to_an_administrator(start, pair):
     assert route.startswith('attempt=1; leg=regular; model="mock-model"; policy=power_of_two; branch=request_counts; worker="http://127.0.0.1:'), route
     assert "candidates=2" in route
     candidates = r.headers["x-smg-route-candidates"]
-    assert all(f'"{e.url}"; load=0; compared=0' in candidates for e in pair), candidates
+    assert all(f'"{e.url}"; load=0' in candidates for e in pair), candidates
     # no credential of ours went on to a worker
     for e in pair:
         for request in e.requests():

@@ -82,7 +82,7 @@ def test_cp_34_the_model_filter_over_engines(start, empty):
 
 def test_cp_32_draining_waits_for_the_request_in_flight(start):  # decision 10
     engine = start(Engine, "--tokens-per-second", "10", "--output-tokens", "20")
-    gateway = start(Gateway, workers=[engine]).ready(1)
+    gateway = start(Gateway, "--drain-settle-secs", "60", workers=[engine]).ready(1)
     with httpx.stream("POST", gateway.url + "/v1/chat/completions", json={"model": "mock-model", "stream": True, "max_tokens": 20, "messages": [{"role": "user", "content": "x"}]}, timeout=60) as r:
         wid = gateway.client.get("/workers").json()["workers"][0]["id"]
         gateway.client.delete(f"/workers/{wid}")

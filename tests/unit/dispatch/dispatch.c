@@ -70,21 +70,34 @@ static void a_workers_error_status_is_a_reply_not_a_failure(void **state)
     OPEN(UP, UP);
     client = ask("m");
     e = engine_hear(0);
-    say(e, "HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops");
+    say(e, "HTTP/1.1 501 Oops\r\ncontent-length: 4\r\n\r\noops");
     hear_all(client);
-    assert_status(500);
+    assert_status(501);
     assert_heard("oops");
     close(e);
-    assert_sink("head 500, part oops, end");
+    assert_sink("head 501, part oops, end");
     engine_is_left_alone(1, 0);
     assert_counted("smg_worker_errors_total{worker_type=\"regular\",connection_mode=\"http\",error_type=\"backend_error\"} 1");
 }
 
-static void a_reply_that_is_no_http_is_502_and_not_tried_again(void **state)
+static void a_reply_that_is_no_http_goes_to_another_worker(void **state)
 {
     int client, e;
 
     OPEN(UP, UP);
+    client = ask("m");
+    e = engine_hear(0);
+    say(e, "I am no HTTP server\r\n\r\n");
+    end_well(1, client);
+    close(e);
+    assert_sink("head 200, part hello, end");
+}
+
+static void a_reply_that_is_no_http_is_502_without_another_attempt(void **state)
+{
+    int client, e;
+
+    open_with((const struct engine[]){ UP, { 0 } }, ONCE);
     client = ask("m");
     e = engine_hear(0);
     say(e, "I am no HTTP server\r\n\r\n");
@@ -93,7 +106,6 @@ static void a_reply_that_is_no_http_is_502_and_not_tried_again(void **state)
     assert_heard("x-smg-error-code: call_upstream_decode_error\r\n");
     close(e);
     assert_sink("error");
-    engine_is_left_alone(1, 50);
 }
 
 /* ---- another worker ---- */
@@ -125,8 +137,8 @@ static void when_all_refuse_it_is_502_connection_failed(void **state)
     assert_sink("error");
     assert_false(rec.after_head);
     assert_int_equal(rec.failure.cause, ERR_REFUSED);
-    assert_int_equal(picks(0), 1);
-    assert_int_equal(picks(1), 1);
+    assert_int_equal(picks(0), 3); /* five attempts, in turn */
+    assert_int_equal(picks(1), 2);
 }
 
 static void a_reset_before_the_head_goes_to_another_worker(void **state)
@@ -168,7 +180,7 @@ static void when_all_reset_it_is_502_request_failed(void **state)
 {
     int client;
 
-    OPEN(UP, UP);
+    open_with((const struct engine[]){ UP, UP, { 0 } }, TWICE);
     client = ask("m");
     slam(engine_hear(0));
     slam(engine_hear(1));
@@ -178,18 +190,18 @@ static void when_all_reset_it_is_502_request_failed(void **state)
     assert_sink("error");
 }
 
-static void a_worker_is_not_tried_twice(void **state)
+static void a_worker_is_tried_again_only_when_nobody_else_is_left(void **state)
 {
     int client;
 
-    OPEN(UP);
+    OPEN(UP, UP);
     client = ask("m");
     slam(engine_hear(0));
-    hear_all(client);
-    assert_status(502);
-    engine_is_left_alone(0, 50);
-    assert_int_equal(picks(0), 1);
-    assert_sink("error");
+    slam(engine_hear(1));
+    end_well(0, client);
+    assert_int_equal(picks(0), 2);
+    assert_int_equal(picks(1), 1);
+    assert_sink("head 200, part hello, end");
 }
 
 static void at_most_five_workers_are_tried(void **state)
@@ -367,7 +379,7 @@ static void a_stream_is_counted_with_its_duration_and_first_byte(void **state)
 
 static void attempts_retries_and_the_failure_are_counted_apart(void **state)
 {
-    OPEN(DOWN, DOWN);
+    open_with((const struct engine[]){ DOWN, DOWN, { 0 } }, TWICE);
     hear_all(ask("m"));
     stage_do(nothing, NULL);
     assert_counted("smg_router_requests_total{" MINE ",streaming=\"true\"} 1");
@@ -385,7 +397,9 @@ static void a_request_that_no_worker_takes_is_counted_as_an_attempt_that_failed(
     stage_do(nothing, NULL);
     assert_counted(
         "smg_router_upstream_responses_total{router_type=\"http\",status_code=\"404\",error_code=\"model_not_found\"} 1");
-    assert_not_counted("smg_router_requests_total");
+    assert_counted(
+        "smg_router_requests_total{router_type=\"http\",backend_type=\"regular\",connection_mode=\"http\",model=\"nobodys\","
+        "endpoint=\"chat\",streaming=\"true\"} 1");
 }
 
 static void an_abort_is_neither_success_nor_error(void **state)
@@ -401,6 +415,7 @@ static void an_abort_is_neither_success_nor_error(void **state)
     stage_do(nothing, NULL);
     assert_not_counted("smg_router_request_errors_total");
     assert_counted("smg_router_request_duration_seconds_count{" MINE "} 0");
+    assert_counted("smg_router_requests_aborted_total{" MINE "} 1");
 }
 
 int main(void)
@@ -411,7 +426,8 @@ int main(void)
         RULE(the_load_counts_from_the_pick_to_the_end_of_the_body),
         RULE(facts_name_the_canonical_model_the_worker_and_the_attempts),
         RULE(a_workers_error_status_is_a_reply_not_a_failure),
-        RULE(a_reply_that_is_no_http_is_502_and_not_tried_again),
+        RULE(a_reply_that_is_no_http_goes_to_another_worker),
+        RULE(a_reply_that_is_no_http_is_502_without_another_attempt),
         RULE(a_refused_connection_goes_to_another_worker),
         RULE(a_name_that_does_not_resolve_goes_to_another_worker),
         RULE(when_all_refuse_it_is_502_connection_failed),
@@ -419,7 +435,7 @@ int main(void)
         RULE(a_close_before_the_head_goes_to_another_worker),
         RULE(half_a_head_is_no_head),
         RULE(when_all_reset_it_is_502_request_failed),
-        RULE(a_worker_is_not_tried_twice),
+        RULE(a_worker_is_tried_again_only_when_nobody_else_is_left),
         RULE(at_most_five_workers_are_tried),
         RULE(a_connection_that_takes_too_long_goes_to_another_worker),
         RULE(the_body_is_prepared_once_however_many_are_tried),

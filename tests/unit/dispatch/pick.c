@@ -221,6 +221,74 @@ static void a_change_of_status_is_seen_by_the_next_pick(void **state)
     assert_int_equal(offered, 2);
 }
 
+static void give_breaker(unsigned i)
+{
+    stage.engines[i].worker->spec.judge.breaker =
+        (struct breaker_conf){ .failure_threshold = 1, .success_threshold = 1, .timeout_ms = 50, .window_ms = 1000 };
+}
+
+static bool fail_on(unsigned i)
+{
+    struct worker *w = stage.engines[i].worker;
+
+    return breaker_report(&w->live->breaker, &w->spec.judge.breaker, BREAKER_FAILURE, /* probe= */ false, clock_now_us());
+}
+
+static void an_open_breaker_is_left_out_until_its_time_is_over(void **state)
+{
+    OPEN({ A_WORKER }, { A_WORKER });
+    give_breaker(1);
+    assert_int_equal(pick("m"), 1);
+    assert_true(fail_on(1));
+    registry_admissions_changed(&stage.registry);
+    assert_int_equal(pick("m"), 0);
+    assert_int_equal(offered, 1);
+    nap_ms(100); /* nobody changes anything: the list is made anew by itself */
+    assert_int_equal(pick("m"), 1);
+    assert_int_equal(pick("m"), 0); /* its probe is on the way */
+    assert_int_equal(breaker_view(&stage.engines[1].worker->live->breaker).state, BREAKER_HALF_OPEN);
+}
+
+static void a_probes_place_that_was_taken_meanwhile_leads_to_another(void **state)
+{
+    struct worker *w;
+
+    OPEN({ A_WORKER }, { A_WORKER });
+    give_breaker(1);
+    w = stage.engines[1].worker;
+    fail_on(1);
+    nap_ms(100);
+    registry_admissions_changed(&stage.registry);
+    assert_int_equal(pick("m"), 1); /* the list has it, and this is the probe */
+    breaker_report(&w->live->breaker, &w->spec.judge.breaker, BREAKER_NOTHING, /* probe= */ true, clock_now_us());
+    assert_int_equal(breaker_enter(&w->live->breaker, &w->spec.judge.breaker, clock_now_us()), BREAKER_PROBE);
+    /* another loop's: the list does not know */
+    assert_int_equal(pick("m"), 0);
+}
+
+static void the_reserve_serves_when_nobody_else_does(void **state)
+{
+    const struct worker *tried[1];
+
+    OPEN({ A_WORKER }, { A_WORKER }, { A_WORKER });
+    atomic_store(&stage.engines[1].worker->live->cooling_until_us, clock_now_us() + 60000000);
+    atomic_store(&stage.engines[2].worker->live->cooling_until_us, clock_now_us() + 60000000);
+    assert_int_equal(pick("m"), 0);
+    assert_int_equal(offered, 1);
+    tried[0] = stage.engines[0].worker;
+    assert_int_equal(pick_untried("m", tried, 1), 2);
+    assert_int_equal(offered, 2);
+    set_status(0, WORKER_NOT_READY);
+    assert_int_equal(pick("m"), 2);
+    set_status(0, WORKER_READY);
+    atomic_store(&stage.engines[1].worker->live->cooling_until_us, clock_now_us() + 50000);
+    registry_admissions_changed(&stage.registry);
+    assert_int_equal(pick("m"), 0);
+    nap_ms(100);
+    assert_int_equal(pick("m"), 1);
+    assert_int_equal(offered, 2);
+}
+
 static void a_new_table_is_seen_by_the_next_pick(void **state)
 {
     const struct worker *rows[1];
@@ -273,6 +341,9 @@ int main(void)
         RULE(no_name_and_unknown_mean_any_worker),
         RULE(no_workers_at_all_is_404),
         RULE(a_change_of_status_is_seen_by_the_next_pick),
+        RULE(an_open_breaker_is_left_out_until_its_time_is_over),
+        RULE(a_probes_place_that_was_taken_meanwhile_leads_to_another),
+        RULE(the_reserve_serves_when_nobody_else_does),
         RULE(a_new_table_is_seen_by_the_next_pick),
         RULE(more_models_than_lists_are_all_served),
         RULE(a_policy_may_want_none_of_them),

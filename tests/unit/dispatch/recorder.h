@@ -182,6 +182,8 @@ static void open_with(const struct engine *engines, struct dispatcher_conf conf)
 }
 
 #define OPEN(...) open_with((const struct engine[]){ __VA_ARGS__, { 0 } }, (struct dispatcher_conf){ 0 })
+#define ONCE      ((struct dispatcher_conf){ .retry = { .attempts_max = 1 } })
+#define TWICE     ((struct dispatcher_conf){ .retry = { .attempts_max = 2, .initial_ms = 1, .max_ms = 10, .multiplier = 1 } })
 #define UP                                \
     {                                     \
         .kind = ENGINE_OPEN, .model = "m" \

@@ -413,6 +413,8 @@ static inline void stage_open(const struct engine *engines, struct stage_conf co
     stage.conf = conf;
     if (!stage.conf.dispatch.connect_ms)
         stage.conf.dispatch.connect_ms = PATIENCE_MS;
+    if (!stage.conf.dispatch.retry.attempts_max)
+        stage.conf.dispatch.retry = (struct retry_conf){ .attempts_max = 5, .initial_ms = 1, .max_ms = 10, .multiplier = 1 };
     stage_engines(engines);
     assert_int_equal(loop_new("stage", 0, &stage.loop, NULL), 0);
     assert_int_equal(router_new(conf.routes, conf.routes_n, &stage.router, NULL), 0);

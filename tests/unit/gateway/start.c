@@ -91,14 +91,6 @@ static void an_address_that_is_not_ours_stops_the_start(void **state)
     nothing_is_left();
 }
 
-static void a_policy_that_is_not_there_yet_stops_the_start(void **state)
-{
-    configure((const char *const[]){ "--port", run.port, "--prometheus-port", run.metrics_port, NULL });
-    run.config.policy = LAUNCH_MANUAL;
-    cannot_start(ERR_UNSUPPORTED, "--policy", "manual");
-    nothing_is_left();
-}
-
 static void too_many_buckets_stop_the_start(void **state)
 {
     static double buckets[METRIC_BUCKETS_MAX + 1];
@@ -154,7 +146,6 @@ int main(void)
         RULE(a_busy_probe_port_stops_the_start),
         RULE(a_host_that_does_not_resolve_stops_the_start),
         RULE(an_address_that_is_not_ours_stops_the_start),
-        RULE(a_policy_that_is_not_there_yet_stops_the_start),
         RULE(too_many_buckets_stop_the_start),
         RULE(whatever_allocation_fails_the_start_fails_cleanly),
         RULE(a_failed_start_can_be_followed_by_a_good_one),

@@ -1,6 +1,8 @@
 /* client_pool.c -- which connections are kept, which are used again, and how they end (see client_scene.h) */
 #include "client_scene.h"
 
+#include <limits.h>
+
 /* ---- which connections are kept ---- */
 
 static void bytes_behind_a_reply_close_the_connection(void **state)
@@ -116,6 +118,61 @@ static void bounds_of_idle_connections_close_the_oldest(void **state)
     assert_int_equal(scene.stats.idle, 1);
 }
 
+static void want(struct seen *s, unsigned idle_max, uint32_t idle_ms)
+{
+    s->call.own_pool = true;
+    s->call.pool_idle_max = idle_max;
+    s->call.pool_idle_ms = idle_ms;
+}
+
+static void none_kept(struct seen *s)
+{
+    want(s, 0, UINT32_MAX);
+}
+
+static void none_for_long(struct seen *s)
+{
+    want(s, UINT_MAX, 0);
+}
+
+static void one_kept(struct seen *s)
+{
+    want(s, 1, UINT32_MAX);
+}
+
+static void a_call_may_bound_what_is_kept_of_its_origin(void **state)
+{
+    static const struct script SCRIPT[] = { { .reply = STR_INIT(EMPTY_REPLY) },
+                                            { .reply = STR_INIT(EMPTY_REPLY) },
+                                            { .reply = STR_INIT(EMPTY_REPLY) } };
+
+    SCENE(SCRIPTS(SCRIPT), .calls_n = 3, .together = 3, .on_start = none_kept);
+    assert_int_equal(scene.stats.idle, 0);
+    SCENE(SCRIPTS(SCRIPT), .calls_n = 3, .together = 3, .on_start = none_for_long);
+    assert_int_equal(scene.stats.idle, 0);
+    SCENE(SCRIPTS(SCRIPT), .calls_n = 3, .together = 3, .on_start = one_kept);
+    assert_int_equal(scene.stats.idle, 1);
+    assert_int_equal(scene.stats.opened, 3);
+}
+
+/* The first one is kept as long as the client says, the others go soon: the oldest does not end first. */
+static void others_go_soon(struct seen *s)
+{
+    if (s != &scene.seen[0])
+        want(s, UINT_MAX, 30);
+}
+
+static void a_call_may_say_how_long_its_connection_is_kept(void **state)
+{
+    static const struct script SCRIPT[] = { { .reply = STR_INIT(EMPTY_REPLY) },
+                                            { .reply = STR_INIT(EMPTY_REPLY) },
+                                            { .reply = STR_INIT(EMPTY_REPLY) } };
+
+    SCENE(SCRIPTS(SCRIPT), .calls_n = 3, .together = 3, .on_start = others_go_soon, .late_ms = 150);
+    assert_int_equal(scene.stats.idle, 3);
+    assert_int_equal(scene.late_stats.idle, 1);
+}
+
 static void forget(struct scene *t)
 {
     struct http_client_stats stats;
@@ -159,6 +216,8 @@ int main(void)
         TEST(an_idle_connection_that_speaks_or_ends_is_dropped_at_once),
         TEST(idle_connections_end_with_their_time),
         TEST(bounds_of_idle_connections_close_the_oldest),
+        TEST(a_call_may_bound_what_is_kept_of_its_origin),
+        TEST(a_call_may_say_how_long_its_connection_is_kept),
         TEST(forgetting_an_origin_closes_its_idle_connections),
         TEST(names_are_resolved),
     };

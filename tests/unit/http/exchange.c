@@ -642,6 +642,128 @@ static void with_the_next_request_at_hand_it_waits_for_that_reply(void **state)
     close(fd);
 }
 
+/* ---- taken back, and looked at ---- */
+
+static struct {
+    bool taken;
+    char seen[64];
+} back;
+
+static void take_held_back(void *arg)
+{
+    struct exchange *ex = exchange_from_ref(app.ref);
+
+    (void)arg;
+    back.taken = exchange_take_back(ex);
+    if (back.taken)
+        http_error(ex, 503, STR("taken"), STR("for another one"));
+}
+
+static void who_holds_it_is_told_and_another_one_answers(void **state)
+{
+    int fd = client();
+
+    say(fd, GET("/hold"));
+    wait_for(one_held);
+    served_do(take_held_back, NULL);
+    hear_reply(fd);
+    assert_true(back.taken && heard.status == 503);
+    assert_true(SEEN(aborts) == 1 && SEEN(ends) == 1);
+    assert_int_equal(SEEN(outcome), EX_FINISHED);
+    say(fd, GET("/hello")); /* the connection goes on */
+    hear_reply(fd);
+    assert_int_equal(heard.status, 200);
+    close(fd);
+}
+
+static void resume_and_take_back(void *arg)
+{
+    exchange_resume(exchange_from_ref(app.ref));
+    take_held_back(arg);
+}
+
+static void a_filter_that_waits_and_one_that_was_resumed_are_taken_from(void **state)
+{
+    int fd = client();
+
+    SET(script, WAIT_BODY);
+    say(fd, GET("/hello"));
+    wait_for(one_held);
+    served_do(take_held_back, NULL);
+    hear_reply(fd);
+    assert_true(back.taken && heard.status == 503 && SEEN(aborts) == 1);
+    say(fd, GET("/hello"));
+    wait_for(one_held);
+    served_do(resume_and_take_back, NULL);
+    hear_reply(fd);
+    assert_true(back.taken && heard.status == 503 && SEEN(handled) == 0);
+    close(fd);
+}
+
+static void begin_held(void *arg)
+{
+    struct exchange *ex = exchange_from_ref(app.ref);
+
+    (void)arg;
+    exchange_reply_head(ex, 200, 4);
+    back.taken = exchange_take_back(ex);
+    (void)exchange_send(ex, STR("mine"));
+    exchange_end(ex);
+}
+
+static void begin_generated(struct exchange *ex)
+{
+    exchange_generate(ex, 200, TYPE_TEXT, &APP_GENERATOR, NULL);
+    back.taken = exchange_take_back(ex);
+}
+
+static void a_reply_that_has_begun_is_not_taken_back(void **state)
+{
+    int fd = client();
+
+    say(fd, GET("/hold"));
+    wait_for(one_held);
+    served_do(begin_held, NULL);
+    hear_reply(fd);
+    assert_true(!back.taken && heard.status == 200 && SEEN(aborts) == 0);
+    app.generate_bytes = app.generate_step = 10;
+    back.taken = true;
+    get_probe(fd, begin_generated);
+    hear_reply(fd);
+    assert_true(!back.taken && heard.status == 200);
+    close(fd);
+}
+
+static void look_at_part(struct exchange *ex, struct str part, void *arg)
+{
+    size_t n = strlen(arg);
+
+    snprintf((char *)arg + n, sizeof back.seen - n, "[%.*s]", STR_FMT(part));
+}
+
+static void three_parts_with_a_tap(struct exchange *ex)
+{
+    ex->tap = look_at_part;
+    ex->tap_arg = back.seen;
+    three_parts(ex);
+}
+
+static void a_tap_sees_the_parts_without_their_frames(void **state)
+{
+    int fd = client();
+
+    back.seen[0] = 0;
+    get_probe(fd, three_parts_with_a_tap);
+    hear_until(fd, "0\r\n\r\n");
+    served_do(nothing, NULL);
+    assert_string_equal(back.seen, "[one][two, and a bit more]");
+    get_probe(fd, three_parts); /* the next request has none */
+    hear_until(fd, "0\r\n\r\n");
+    served_do(nothing, NULL);
+    assert_string_equal(back.seen, "[one][two, and a bit more]");
+    close(fd);
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, default_server, stop_server)
 
 int main(void)
@@ -673,6 +795,10 @@ int main(void)
         RULE(times_and_bytes_are_noted),
         RULE(a_reply_goes_out_before_log_and_metrics_hear_of_it),
         RULE(with_the_next_request_at_hand_it_waits_for_that_reply),
+        RULE(who_holds_it_is_told_and_another_one_answers),
+        RULE(a_filter_that_waits_and_one_that_was_resumed_are_taken_from),
+        RULE(a_reply_that_has_begun_is_not_taken_back),
+        RULE(a_tap_sees_the_parts_without_their_frames),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,7 @@ static void json_that_is_wrong_anywhere_changes_nothing(void **state)
 
 static void what_is_written_can_be_read_back(void **state)
 {
-    struct mock_faults f = { 0.5, 503, 10, 20, 30, -5, 40, true }, back = MOCK_FAULTS_NONE;
+    struct mock_faults f = { 0.5, 503, 2, 10, 20, 30, -5, 40, true }, back = MOCK_FAULTS_NONE;
     struct json_writer w;
     struct buf out = { 0 };
 
@@ -118,8 +118,9 @@ static void what_is_written_can_be_read_back(void **state)
     faults_write_json(&f, &w);
     buf_put_char(&out, 0);
     assert_int_equal(read_text(out.p, &back, NULL), 0);
-    assert_true(back.fail_rate == 0.5 && back.fail_status == 503 && back.ttft_ms == 10 && back.stall_after == 20 &&
-                back.cut_after == 30 && back.wrong_length == -5 && back.slow_health_ms == 40 && back.unhealthy);
+    assert_true(back.fail_rate == 0.5 && back.fail_status == 503 && back.retry_after_s == 2 && back.ttft_ms == 10 &&
+                back.stall_after == 20 && back.cut_after == 30 && back.wrong_length == -5 && back.slow_health_ms == 40 &&
+                back.unhealthy);
     buf_fini(&out);
 }
 

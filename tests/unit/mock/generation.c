@@ -170,9 +170,10 @@ static void who_leaves_during_the_delay_is_forgotten(void **state)
 
 static void faults_change_while_the_engine_runs(void **state)
 {
-    struct answer a = ask("POST", "/mock/faults", NULL, "{\"fail_rate\":1,\"fail_status\":418,\"unhealthy\":true}");
+    struct answer a =
+        ask("POST", "/mock/faults", NULL, "{\"fail_rate\":1,\"fail_status\":418,\"retry_after_s\":3,\"unhealthy\":true}");
 
-    assert_has(&a, "\"fail_rate\":1.0,\"fail_status\":418");
+    assert_has(&a, "\"fail_rate\":1.0,\"fail_status\":418,\"retry_after_s\":3");
     forget(&a);
     a = ask("POST", CHAT_URL, NULL, CHAT);
     assert_int_equal(a.status, 418);

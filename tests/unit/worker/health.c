@@ -13,7 +13,7 @@ static enum worker_status after(enum worker_status from, const char *probes)
     return from;
 }
 
-static void case_36_the_table_of_transitions_holds(void **state)
+static void dp_40_case_36_the_table_of_transitions_holds(void **state)
 {
     static const struct {
         enum worker_status from;
@@ -173,7 +173,7 @@ static void a_worker_that_drains_is_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(case_36_the_table_of_transitions_holds),
+        cmocka_unit_test(dp_40_case_36_the_table_of_transitions_holds),
         cmocka_unit_test(thresholds_of_zero_count_as_one),
         RULE(a_changed_interval_counts_from_now_on),
         RULE(case_31_checks_that_are_switched_off_leave_a_ready_worker),
