@@ -56,11 +56,11 @@ static void note_unused_workers(const struct launch_config *c, struct option_rep
 
 static void add_notes(const struct launch_config *c, struct option_report *report)
 {
-    note_unused_workers(c, report);
     if (c->priority_scheduler_config.n && !c->priority_scheduler_enabled)
         option_report_add(report, OPTION_NOTE, "--priority-scheduler-config does nothing without --priority-scheduler-enabled");
     if (c->tenant_rate_limit_config.n && !c->tenant_rate_limit_enabled)
         option_report_add(report, OPTION_NOTE, "--tenant-rate-limit-config does nothing without --tenant-rate-limit-enabled");
+    note_unused_workers(c, report);
     if (option_source(&LAUNCH_TABLE, report, "--policy") == OPTION_DEFAULT)
         option_report_add(report, OPTION_NOTE,
                           "workers are chosen by %s: cache_aware, the usual default, is not available in this version",

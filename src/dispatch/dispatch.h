@@ -8,7 +8,7 @@
  * Owner:    a dispatch lives in its exchange's arena. It ends with exactly one of on_end, on_error, or dispatch_abort (silent).
  * Load:     a worker's load is counted from the pick to the end of its body, the failure of its attempt, or the abort: exactly once per pick.
  * Threads:  the exchange's loop only; one struct dispatcher per loop.
- * Bounds:   attempts per request DISPATCH_ATTEMPTS_MAX; a worker is not tried twice while another candidate stands (decision 7).
+ * Bounds:   attempts per request as --retry-max-retries says; a worker is not tried twice while another candidate stands (decision 7).
  * Not here: what the reply looks like to the client (sinks: inference/sinks.c), whether the request is valid (api/).
  */
 #pragma once

@@ -43,12 +43,12 @@ struct dispatcher {
 
 /* dispatch.c */
 void dispatch_out_of_memory(struct dispatch_failure *f);
+/* A worker's own settings for its connections, over CALL's. */
+void dispatch_heed_pool(const struct worker_pool *pool, struct http_call *call);
+/* How long CALL, which timed out, had waited without a byte. */
+uint32_t dispatch_waited_ms(const struct http_call *call);
 /* The answer for a call that ended with STATUS (a negative err_code). Worker URLs stay out of it (decision 6). */
 void dispatch_describe(int status, struct dispatch_failure *f);
-/* What the worker's `http_pool` says of connections to it. */
-void dispatch_heed_pool(const struct worker_pool *p, struct http_call *call);
-/* How long a call that timed out had waited. */
-uint32_t dispatch_waited_ms(const struct http_call *call);
 
 /* metrics.c; names and labels: spec operations 8.5 */
 void dispatch_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);

@@ -102,7 +102,7 @@ static bool is_wanted(const struct worker *w, const struct dispatch_request *r)
     return !(r->engines_only && w->spec.runtime == RUNTIME_EXTERNAL) && (!r->suits || r->suits(w));
 }
 
-/* Copies those of ROWS into the scratch that were not tried and, where an engine is wanted, are no providers. */
+/* Copies those of ROWS into the scratch that were not tried and are wanted. */
 static struct choice untried(struct dispatcher *d, const struct worker **rows, size_t n, const struct dispatch_request *r,
                              const struct worker *const *tried, unsigned tried_n)
 {

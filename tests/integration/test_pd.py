@@ -580,3 +580,13 @@ def test_workers_of_a_mode_that_is_off_are_noted(start):
     gateway = start(Gateway, "--prefill", "http://127.0.0.1:9", "--decode", "http://127.0.0.1:9")
     assert "--prefill and --decode are ignored without --pd-disaggregation" in gateway.output()
     assert gateway.loads() == []
+
+
+def test_only_the_breaker_of_the_side_that_failed_opens(start):
+    p, d = start(ScriptedEngine, answers(status_reply(500))), start(ScriptedEngine, hangs)
+    gateway = start(PairGateway, "--cb-failure-threshold", "3", prefill=[p], decode=[d]).ready()
+    assert gateway.chat().headers["x-smg-error-code"] in ("prefill_internal_error", "server_selection_failed")
+    state = {w.url: gateway.metrics()[f'smg_worker_cb_state{{worker="{w.url}"}}'] for w in (p, d)}
+    assert state == {p.url: 1, d.url: 0}
+    assert len(p.requests) == 3
+    gateway.idle()
