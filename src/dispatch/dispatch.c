@@ -46,6 +46,7 @@ struct dispatch {
     struct http_call call;
     enum dispatch_step step;
     const struct worker *worker;                    /* reference; invariant 1 */
+    struct key_hold key;                            /* counted beside the worker's load */
     const struct worker *tried[DISPATCH_TRIED_MAX]; /* references, to compare with; the latest last */
     unsigned tried_n;
     bool probe;                  /* this attempt is the probe of the worker's breaker, which is still to be told how it went */
@@ -122,6 +123,7 @@ static void release_worker(struct dispatch *d, enum breaker_outcome outcome)
     d->probe = d->judged = false;
     worker_count_busy(d->worker, loop_now_us(d->dispatcher->loop) - d->picked_us);
     worker_load_end(d->worker);
+    key_loads_end(&d->key, d->worker);
     d->worker = NULL;
 }
 
@@ -286,6 +288,7 @@ static int pick(struct dispatch *d, struct dispatch_failure *failure)
     d->worker = p.worker;
     d->probe = p.probe;
     d->retry = p.retry;
+    d->key = p.key;
     d->picked_us = loop_now_us(d->dispatcher->loop);
     d->tried[d->tried_n++] = p.worker;
     d->request.ex->facts.policy = str_of(p.policy);

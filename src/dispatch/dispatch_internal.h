@@ -57,6 +57,8 @@ void dispatch_count_finished(struct dispatcher *d, struct str model, const char 
 void dispatch_count_failed(struct dispatcher *d, struct str model, const char *endpoint, unsigned status);
 void dispatch_count_aborted(struct dispatcher *d, struct str model, const char *endpoint);
 void dispatch_count_selection(struct dispatcher *d, struct str model, const char *policy);
+void dispatch_count_branch(struct dispatcher *d, const struct policy_ops *policy,
+                           const char *branch); /* of the policies that SMG has a family for */
 void dispatch_count_attempt(struct dispatcher *d, unsigned status, struct str error_code);
 void dispatch_count_worker_error(struct dispatcher *d, unsigned status);
 void dispatch_count_retry(struct dispatcher *d, const char *endpoint);
@@ -68,6 +70,7 @@ struct dispatch_pick {
     const struct worker *worker; /* reference, already counted (worker_load_begin); NULL: *failure says why */
     const char *policy;          /* its name, static; NULL when no policy was asked */
     struct policy_choice choice;
+    struct key_hold key;     /* of the worker's routing keys: to be ended with its load */
     bool probe;              /* the request is the probe of a half-open breaker: dispatch_report() is due, whatever becomes of it */
     struct retry_conf retry; /* of the model; with a worker only */
     const struct worker

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "routing/policies.h"
+
 #define ROUTER_LABELS "router_type", "backend_type", "connection_mode", "model", "endpoint"
 
 static const struct metric_family REQUESTS = { .name = "smg_router_requests_total",
@@ -53,6 +55,17 @@ static const struct metric_family BACKOFF = { .name = "smg_worker_retry_backoff_
                                               .help = "Pauses before further attempts, by the number of the failed one",
                                               .type = METRIC_HISTOGRAM,
                                               .labels = { "attempt" } };
+static const struct metric_family MANUAL_BRANCH = {
+    .name = "smg_manual_policy_branch_total", .help = "Decisions of sticky sessions", .type = METRIC_COUNTER, .labels = { "branch" }
+};
+static const struct metric_family RING_BRANCH = { .name = "smg_consistent_hashing_policy_branch_total",
+                                                  .help = "Decisions of consistent hashing",
+                                                  .type = METRIC_COUNTER,
+                                                  .labels = { "branch" } };
+static const struct metric_family PREFIX_BRANCH = { .name = "smg_prefix_hash_policy_branch_total",
+                                                    .help = "Decisions of prefix hashing",
+                                                    .type = METRIC_COUNTER,
+                                                    .labels = { "branch" } };
 
 /* From a status to SMG's error_type. */
 static struct str error_type(unsigned status)
@@ -123,6 +136,17 @@ void dispatch_count_selection(struct dispatcher *d, struct str model, const char
     struct str v[] = { STR("regular"), STR("http"), model, str_of(policy) };
 
     metric_add(metric_cell(d->loop->metrics, &SELECTION, v), 1);
+}
+
+void dispatch_count_branch(struct dispatcher *d, const struct policy_ops *policy, const char *branch)
+{
+    const struct metric_family *family = policy == &policy_manual               ? &MANUAL_BRANCH
+                                         : policy == &policy_consistent_hashing ? &RING_BRANCH
+                                         : policy == &policy_prefix_hash        ? &PREFIX_BRANCH
+                                                                                : NULL;
+
+    if (family)
+        metric_add(metric_cell(d->loop->metrics, family, &(struct str){ branch, strlen(branch) }), 1);
 }
 
 void dispatch_count_attempt(struct dispatcher *d, unsigned status, struct str error_code)

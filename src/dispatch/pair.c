@@ -50,6 +50,7 @@ void pair_release(struct leg *leg, enum breaker_outcome outcome)
         dispatch_report(leg->pair->dispatcher, leg->worker, outcome, leg->probe);
     worker_count_busy(leg->worker, pair_now(leg->pair) - leg->picked_us);
     worker_load_end(leg->worker);
+    key_loads_end(&leg->key, leg->worker);
     worker_unref(leg->worker);
     leg->worker = NULL;
     shadow_end(STEAL(leg->shadow));
@@ -108,7 +109,13 @@ static bool gather(struct pair *p, struct str part, size_t max)
 static void begin_leg(struct pair *p, struct leg *leg, enum policy_leg role, const struct dispatch_pick *pick)
 {
     *leg = (struct leg){
-        .pair = p, .role = role, .worker = pick->worker, .shadow = pick->shadow, .probe = pick->probe, .picked_us = pair_now(p)
+        .pair = p,
+        .role = role,
+        .worker = pick->worker,
+        .shadow = pick->shadow,
+        .probe = pick->probe,
+        .key = pick->key,
+        .picked_us = pair_now(p),
     };
 }
 
@@ -121,8 +128,7 @@ static int64_t rank_of(const struct pair *p, const struct worker *w)
     int64_t rank = -1;
 
     if (ranks)
-        rank = dp_ranks_choose(ranks, pair_loop(p), is_rank ? w->spec.dp_base_url : w->spec.url,
-                               dp_rank_cost(r->routing_text ? r->routing_text(r) : STR_NONE));
+        rank = dp_ranks_choose(ranks, pair_loop(p), w, dp_rank_cost(r->routing_text ? r->routing_text(r) : STR_NONE));
     return rank < 0 && is_rank ? w->spec.dp_rank : rank;
 }
 

@@ -12,6 +12,7 @@ struct leg {
     enum policy_leg role;
     const struct worker *worker; /* reference; counted as load as long as it is here */
     const struct worker *shadow; /* of its pick, as long */
+    struct key_hold key;         /* counted beside the load */
     struct http_call call;
     bool probe;                  /* the probe of its worker's breaker, which is still to be told how it went */
     bool judged;                 /* the breaker knows that it went well, so far */

@@ -110,6 +110,7 @@ static void put_back(struct dispatcher *d, struct dispatch_pick *pick)
 {
     dispatch_report(d, pick->worker, BREAKER_NOTHING, pick->probe);
     worker_load_end(pick->worker);
+    key_loads_end(&pick->key, pick->worker);
     worker_unref(pick->worker);
     shadow_end(pick->shadow);
     *pick = (struct dispatch_pick){ 0 };

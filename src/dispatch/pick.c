@@ -221,13 +221,17 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
     }
     hint.model = entry->id.n ? entry->id : model;
     policy = policy_set_find(d->policies, d->loop, hint.model, leg);
+    policy = policy_set_override(d->policies, policy, http_value(&r->ex->req.fields, HF_X_SMG_ROUTING_KEY));
     fill_hint(d, r, policy, &hint);
     hint.board = c.rows == all->rows && c.n == all->n ? &all->board : NULL;
     if (explain_is_wanted(r->ex))
         pick.choice.scores = arena_array(&r->ex->arena, c.n, sizeof(double)); /* without memory for it: no scores */
     for (size_t i = 0; pick.choice.scores && i < c.n; i++)
         pick.choice.scores[i] = NAN;
+    if (policy->ops->wants_ring)
+        hint.ring = rings_find(policy_set_rings(d->policies), d->loop, table, entry);
     pick.worker = choose(d, policy, &c, &hint, &pick);
+    dispatch_count_branch(d, policy->ops, pick.choice.branch);
     explain(d, &(struct explained){ .ex = r->ex,
                                     .attempt = tried_n + 1,
                                     .leg = leg,
@@ -248,6 +252,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
         *ret_model = arena_str(&r->ex->arena, hint.model);
     worker_load_begin(pick.worker);
     worker_ref(pick.worker);
+    pick.key = key_loads_begin(policy_set_key_loads(d->policies), pick.worker, hint.routing_key);
     pick.policy = policy->ops->name;
     if (tried_n == 0 && leg == POLICY_REGULAR)
         shadow_begin(d, r, c.rows, c.n, &hint, &pick);

@@ -19,6 +19,16 @@ static void collect_workers(struct prometheus_writer *w, const struct worker_tab
     for (size_t i = 0; i < t->n; i++)
         prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
                           (double)worker_load(t->workers[i]));
+    prometheus_family(w, "smg_worker_routing_keys_active", METRIC_GAUGE, "Distinct routing keys in flight per worker");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "worker", t->workers[i]->spec.url }, 1,
+                          (double)atomic_load_explicit(&t->workers[i]->live->routing_keys, memory_order_relaxed));
+}
+
+static void collect_sticky(struct prometheus_writer *w, const struct policy_set *s)
+{
+    prometheus_family(w, "smg_manual_policy_cache_entries", METRIC_GAUGE, "Sessions that sticky policies remember");
+    prometheus_sample(w, NULL, 0, (double)policy_set_sticky_entries(s));
 }
 
 /* Ours; `smg top` makes its rates of them. Time over requests that ended is their mean duration. */
@@ -385,7 +395,9 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
         collect_pools(w, t);
     }
     collect_shadow(w, g, t);
-    collect_engines(w, g->load_monitor);
+    collect_sticky(w, g->policies);
+    if (g->config->engine_metrics)
+        collect_engines(w, g->load_monitor);
     collect_admission(w, g->admission);
     collect_loops(w, g);
     collect_process(w);

@@ -15,6 +15,7 @@
 #include "net/listener.h"
 #include "observe/prometheus.h"
 #include "observe/requests.h"
+#include "routing/dp_rank.h"
 #include "worker/load_monitor.h"
 #include "worker/registry.h"
 
@@ -66,7 +67,8 @@ struct gateway {
     struct http_client *client;  /* the control loop's */
     struct gateway_state *state; /* owned; NULL without --state-dir */
     struct registry *registry;
-    struct load_monitor *load_monitor; /* owned; NULL without --engine-metrics */
+    struct load_monitor *load_monitor; /* owned; idle unless somebody wants loads */
+    struct dp_ranks *dp_ranks;         /* owned; NULL without --dp-minimum-tokens-scheduler */
     struct policy_set *policies;       /* owned */
     struct admin_policies admin_policies;
     struct router *router;
@@ -120,6 +122,9 @@ int gateway_make_tls(struct gateway *g, struct err *err) _must_check_;
 int gateway_watch_tls(struct gateway *g, struct err *err) _must_check_;
 void gateway_unwatch_tls(struct gateway *g);
 void gateway_free_tls(struct gateway *g);
+
+/* start.c: polls the engines' loads if any policy in force or flag wants it; again after every change of policies. Control thread. */
+void gateway_loads_wanted(struct gateway *g);
 
 /* forget.c; for registry_subscribe; ARG: struct gateway */
 void gateway_on_registry(enum registry_event e, const struct worker *w, void *arg);

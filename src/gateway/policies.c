@@ -38,20 +38,27 @@ _Static_assert((int)POLICY_ASSIGN_MIN_LOAD == (int)LAUNCH_ASSIGN_MIN_LOAD &&
                    (int)POLICY_ASSIGN_MIN_GROUP == (int)LAUNCH_ASSIGN_MIN_GROUP,
                "the flag's values are the policies'");
 
+/* Control thread: policies came or went. */
+static void on_changed(void *arg)
+{
+    gateway_loads_wanted(arg);
+}
+
 int gateway_make_policies(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
     struct policy_set_conf conf = { .policy = policy_named(c->policy),
                                     .prefill = role_policy(c, c->prefill_policy),
                                     .decode = role_policy(c, c->decode_policy),
-                                    .shadow = policy_named(c->shadow_policy) };
+                                    .shadow = policy_named(c->shadow_policy),
+                                    .routing_key_override = c->routing_key_override };
     int r;
 
     if (!conf.policy)
         return err_set(err, ERR_UNSUPPORTED, "--policy %s is not available in this version", launch_policy_name(c->policy));
     params_of(c, &conf.params);
     r = policy_set_new(g->control, &conf, &g->policies, err);
-    g->admin_policies = (struct admin_policies){ .set = g->policies, .control = g->control };
+    g->admin_policies = (struct admin_policies){ .set = g->policies, .control = g->control, .changed = on_changed, .arg = g };
     return r;
 }
 
@@ -68,5 +75,6 @@ int gateway_reload_policies(struct gateway *g, const struct launch_config *befor
         r = policy_set_change(g->policies, STR_NONE, policy_named(now->policy), &is, err);
     if (r == 0 && (params_moved || before->shadow_policy != now->shadow_policy))
         r = policy_set_shadow_change(g->policies, policy_named(now->shadow_policy), &is, err);
+    gateway_loads_wanted(g);
     return r;
 }

@@ -127,6 +127,33 @@ static int split_aliases(const struct launch_config *c, struct arena *arena, str
     return 0;
 }
 
+static void on_loads(void *arg)
+{
+    struct gateway *g = arg;
+
+    if (g->dp_ranks)
+        dp_ranks_follow(g->dp_ranks, g->load_monitor);
+}
+
+void gateway_loads_wanted(struct gateway *g)
+{
+    const struct launch_config *c = g->config;
+
+    load_monitor_want(g->load_monitor, policy_set_wants_loads(g->policies) || c->engine_metrics || c->dp_minimum_tokens_scheduler);
+}
+
+static int make_load_monitor(struct gateway *g, struct err *err)
+{
+    const struct launch_config *c = g->config;
+
+    g->load_monitor = load_monitor_new(g->control, g->client, g->registry, c->load_monitor_interval_s);
+    if (!g->load_monitor || (c->dp_minimum_tokens_scheduler && dp_ranks_new(&g->dp_ranks) < 0))
+        return err_set(err, ERR_NOMEM, "out of memory");
+    load_monitor_on_told(g->load_monitor, on_loads, g);
+    gateway_loads_wanted(g);
+    return 0;
+}
+
 static int make_registry(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -161,12 +188,9 @@ static int make_registry(struct gateway *g, struct err *err)
     if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     registry_subscribe(g->registry, gateway_on_registry, g);
-    if (c->engine_metrics) {
-        g->load_monitor = load_monitor_new(g->control, g->client, g->registry, c->load_monitor_interval_s);
-        if (!g->load_monitor)
-            return err_set(err, ERR_NOMEM, "out of memory");
-    }
-    return 0;
+    if (policy_set_make_rings(g->policies, g->registry) < 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    return make_load_monitor(g, err);
 }
 
 /* A server of the control loop: metrics or probes. They have no filters (spec operations 13: no request id, CORS, metrics or log). */
@@ -240,7 +264,8 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
                                                    .max_ms = c->retry_max_backoff_ms,
                                                    .multiplier = c->retry_backoff_multiplier,
                                                    .jitter = c->retry_jitter_factor },
-                                        .pairs = c->pd_disaggregation };
+                                        .pairs = c->pd_disaggregation,
+                                        .dp_ranks = g->dp_ranks };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
                                        .filters_n = GATEWAY_FILTERS_N,
@@ -422,6 +447,7 @@ static void take_apart(struct gateway *g)
     free(g->threads);
     gateway_state_free(g->state);
     load_monitor_free(g->load_monitor);
+    dp_ranks_free(g->dp_ranks);
     registry_free(g->registry);
     policy_set_free(g->policies);
     router_free(g->router);

@@ -1,12 +1,16 @@
-/* routing/bucket.c -- prefill workers by the length of the prompt: short ones here, long ones there (spec data-plane 6.10)
+/* routing/bucket.c -- prompts by length: each prefill worker has a range of lengths, so that long ones do not hold up short ones (spec data-plane 6.10)
  *
- *   characters of the prompt --ranges, one per worker in order of registration--> its worker        unless what the workers got lately is too uneven: then whoever got least
- *   every bucket_adjust_interval: the ranges are cut anew, so that each would have got the same of what came in the last interval
+ *   [0 .. a] worker 1   [a+1 .. b] worker 2   [b+1 .. ) worker 3        in order of registration; at first 4096 characters in equal parts
  *
- * For prefill workers only; a request for one worker alone is given to any (SMG has no buckets for it). When the prefill workers of a model change, its ranges begin anew
- * at 4,096 characters over all (BETTER: SMG's second beginning gives nearly everything to the first worker), and what was counted is forgotten. A worker that cannot take the
- * request is replaced by the candidate that got least (BETTER: SMG answers 503).
- * Threads: one lock, held for one decision (a microsecond with a dozen workers) and one adjustment (a sort of at most ENTRIES_MAX numbers, once in seconds).
+ *   pick:   characters that each worker got within the last interval; too uneven (max - min > abs and max > rel * min) --> the one with the fewest; else by range
+ *   tick:   every interval the ranges are drawn anew, so that the lengths of the last interval would have come out even; not when there are about as many as before
+ *
+ * Only prefill workers have ranges; elsewhere any candidate is taken. BETTER than SMG: the ranges begin at 4096 characters after every registration, and a chosen
+ * worker that cannot take the request is replaced by the candidate with the fewest characters instead of a 503.
+ *
+ * Shared: a group per model behind a lock of its own, held for one pick (a search among the group's workers, plus what has just expired) or one redrawing (a copy).
+ * Bounds: GROUPS_MAX models, further ones take any candidate; WORKERS_OF_GROUP workers with ranges; RECORDS_MAX requests of an interval, of more the oldest are
+ * taken as expired.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,37 +19,41 @@
 #include "routing/choose.h"
 #include "routing/policies.h"
 
-#define FIRST_SPAN  4096  /* characters that the first ranges cover */
-#define ENTRIES_MAX 16384 /* requests of the last interval that are remembered; the oldest gives way */
-#define MODELS_MAX  64    /* with ranges; others' requests go to any worker */
+#define LENGTH_FIRST     4096 /* characters */
+#define GROUPS_MAX       32
+#define WORKERS_OF_GROUP 512
+#define RECORDS_MAX      8192
 
-struct entry {
-    uint64_t at_us, size;
-    uint32_t worker; /* index into workers */
+/* A request of the interval. */
+struct record {
+    uint64_t at_us;
+    uint64_t size;
+    uint32_t worker; /* index into the group's */
 };
 
-/* One prefill worker of a model. */
 struct range {
-    uint64_t order;        /* worker->order */
-    uint64_t lower, upper; /* characters, both inclusive */
-    uint64_t got;          /* characters of the entries that are its */
+    uint64_t order; /* the worker's */
+    uint64_t last;  /* the longest prompt that is its */
+    uint64_t got;   /* characters, of the records */
 };
 
-struct buckets {
-    struct str model;     /* owned */
-    struct range *ranges; /* owned; by order of registration */
-    size_t n;
-    struct entry *entries; /* owned ring of ENTRIES_MAX */
-    size_t first, entries_n;
-    uint64_t share; /* characters per worker of the last adjustment; 0: none yet */
+struct group {
+    pthread_mutex_t lock;
+    uint64_t model;        /* hash of its name */
+    uint64_t table_serial; /* of the table that `ranges` was compared with last */
+    struct range *ranges;  /* owned, by order; n may be 0 */
+    unsigned n;
+    struct record *records; /* owned, a ring of RECORDS_MAX */
+    size_t first, records_n;
+    uint64_t even; /* characters per worker at the last redrawing; 0 = there was none */
+    uint64_t redrawn_us;
 };
 
 struct bucket {
     struct policy policy;
-    pthread_mutex_t lock;
-    struct buckets models[MODELS_MAX];
-    size_t n;
-    uint64_t adjusted_us;
+    pthread_mutex_t lock; /* guards the list, not the groups */
+    struct group *groups[GROUPS_MAX];
+    _Atomic unsigned groups_n; /* release when one is added, acquire by readers */
 };
 
 static int init(struct policy *p, struct err *err)
@@ -55,129 +63,135 @@ static int init(struct policy *p, struct err *err)
     return 0;
 }
 
+static void group_free(struct group *g)
+{
+    if (!g)
+        return;
+    pthread_mutex_destroy(&g->lock);
+    free(g->ranges);
+    free(g->records);
+    free(g);
+}
+
 static void fini(struct policy *p)
 {
     struct bucket *b = CONTAINER_OF(p, struct bucket, policy);
 
-    for (size_t i = 0; i < b->n; i++) {
-        free((char *)b->models[i].model.p);
-        free(b->models[i].ranges);
-        free(b->models[i].entries);
-    }
+    for (unsigned i = 0; i < b->groups_n; i++)
+        group_free(b->groups[i]);
     pthread_mutex_destroy(&b->lock);
 }
 
-static uint64_t characters(struct str text)
-{
-    uint64_t n = 0;
+/* ---- groups ---- */
 
-    for (size_t i = 0; i < text.n; i++)
-        n += ((unsigned char)text.p[i] & 0xc0) != 0x80;
-    return n;
+static struct group *group_find(struct bucket *b, uint64_t model)
+{
+    unsigned n = atomic_load_explicit(&b->groups_n, memory_order_acquire);
+
+    for (unsigned i = 0; i < n; i++)
+        if (b->groups[i]->model == model)
+            return b->groups[i];
+    return NULL;
 }
 
-/* ---- which ranges ---- */
-
-static bool is_prefill(const struct worker *w)
+static struct group *group_new(uint64_t model)
 {
-    return w->spec.type == WORKER_PREFILL;
+    struct group *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        return NULL;
+    pthread_mutex_init(&g->lock, NULL);
+    g->model = model;
+    g->ranges = calloc(WORKERS_OF_GROUP, sizeof(*g->ranges));
+    g->records = calloc(RECORDS_MAX, sizeof(*g->records));
+    if (g->ranges && g->records)
+        return g;
+    group_free(g);
+    return NULL;
 }
 
-/* Are the ranges those of GROUP's prefill workers? */
-static bool is_current(const struct buckets *m, const struct worker_model *group)
+/* Once per model: memory is taken here and nowhere else. NULL: there is no room for it. */
+static struct group *group_of(struct bucket *b, struct str name)
 {
-    size_t at = 0;
+    uint64_t model = str_hash(name);
+    struct group *g = group_find(b, model);
+    unsigned n;
 
-    for (size_t i = 0; i < group->n; i++) {
-        if (!is_prefill(group->workers[i]))
+    if (g)
+        return g;
+    pthread_mutex_lock(&b->lock);
+    g = group_find(b, model);
+    n = atomic_load_explicit(&b->groups_n, memory_order_relaxed);
+    if (!g && n < GROUPS_MAX) {
+        g = group_new(model);
+        b->groups[n] = g;
+        if (g)
+            atomic_store_explicit(&b->groups_n, n + 1, memory_order_release);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return g;
+}
+
+/* ---- ranges ---- */
+
+static void draw_first(struct group *g)
+{
+    uint64_t part = LENGTH_FIRST / MAX(g->n, 1u);
+
+    for (unsigned i = 0; i < g->n; i++) {
+        g->ranges[i].last = i + 1 == g->n ? UINT64_MAX : (i + 1) * part - 1;
+        g->ranges[i].got = 0;
+    }
+    g->records_n = 0;
+    g->even = 0;
+}
+
+/* The group's prefill workers against those of the table: when they are others, all begins anew. */
+static void follow_table(struct group *g, const struct policy_hint *hint)
+{
+    unsigned n = 0;
+    bool changed = false;
+
+    if (g->table_serial == hint->table_serial)
+        return;
+    g->table_serial = hint->table_serial;
+    for (size_t i = 0; i < hint->group->n && n < WORKERS_OF_GROUP; i++) {
+        const struct worker *w = hint->group->workers[i];
+
+        if (w->spec.type != WORKER_PREFILL)
             continue;
-        if (at == m->n || m->ranges[at].order != group->workers[i]->order)
-            return false;
-        at++;
+        changed |= n >= g->n || g->ranges[n].order != w->order;
+        g->ranges[n++].order = w->order;
     }
-    return at == m->n;
+    changed |= n != g->n;
+    g->n = n;
+    if (changed)
+        draw_first(g);
 }
 
-static bool begin_anew(struct buckets *m, const struct worker_model *group)
+static void expire(struct group *g, uint64_t before_us)
 {
-    struct range *ranges = calloc(group->n + 1, sizeof(*ranges));
-    uint64_t gap;
-    size_t n = 0;
-
-    if (!ranges)
-        return false;
-    for (size_t i = 0; i < group->n; i++)
-        if (is_prefill(group->workers[i]))
-            ranges[n++].order = group->workers[i]->order;
-    gap = FIRST_SPAN / MAX(n, 1u);
-    for (size_t i = 0; i < n; i++) {
-        ranges[i].lower = i * gap;
-        ranges[i].upper = i + 1 < n ? (i + 1) * gap - 1 : UINT64_MAX;
+    while (g->records_n > 0 && (g->records[g->first].at_us < before_us || g->records_n == RECORDS_MAX)) {
+        g->ranges[g->records[g->first].worker].got -= g->records[g->first].size;
+        g->first = (g->first + 1) % RECORDS_MAX;
+        g->records_n--;
     }
-    free(m->ranges);
-    m->ranges = ranges;
-    m->n = n;
-    m->first = m->entries_n = 0;
-    m->share = 0;
-    return true;
 }
 
-/* The model's ranges, for GROUP; NULL: memory or room is out. */
-static struct buckets *buckets_of(struct bucket *b, const struct policy_hint *hint)
+static void account(struct group *g, unsigned worker, uint64_t size, uint64_t now_us)
 {
-    struct buckets *m = NULL;
-
-    for (size_t i = 0; i < b->n && !m; i++)
-        if (str_eq(b->models[i].model, hint->model))
-            m = &b->models[i];
-    if (!m) {
-        char *name = b->n < MODELS_MAX ? malloc(hint->model.n + 1) : NULL;
-        struct entry *entries = name ? malloc(ENTRIES_MAX * sizeof(*entries)) : NULL;
-
-        if (!entries) {
-            free(name);
-            return NULL;
-        }
-        memcpy(name, hint->model.p, hint->model.n);
-        m = &b->models[b->n++];
-        *m = (struct buckets){ .model = { name, hint->model.n }, .entries = entries };
-    } else if (is_current(m, hint->group)) {
-        return m;
-    }
-    return begin_anew(m, hint->group) ? m : NULL;
+    g->records[(g->first + g->records_n++) % RECORDS_MAX] = (struct record){ now_us, size, worker };
+    g->ranges[worker].got += size;
 }
 
-/* ---- a decision ---- */
-
-static bool is_uneven(const struct buckets *m, const struct policy_conf *conf)
+static unsigned by_length(const struct group *g, uint64_t size)
 {
-    uint64_t min = UINT64_MAX, max = 0;
-
-    for (size_t i = 0; i < m->n; i++) {
-        min = MIN(min, m->ranges[i].got);
-        max = MAX(max, m->ranges[i].got);
-    }
-    return max - min > conf->balance_abs_threshold && (float)max > (float)conf->balance_rel_threshold * (float)min;
-}
-
-static size_t least_served(const struct buckets *m)
-{
-    size_t least = 0;
-
-    for (size_t i = 1; i < m->n; i++)
-        if (m->ranges[i].got < m->ranges[least].got)
-            least = i;
-    return least;
-}
-
-static size_t range_of(const struct buckets *m, uint64_t size)
-{
-    size_t low = 0, high = m->n - 1;
+    unsigned low = 0, high = g->n - 1;
 
     while (low < high) {
-        size_t middle = low + (high - low) / 2;
+        unsigned middle = low + (high - low) / 2;
 
-        if (m->ranges[middle].upper < size)
+        if (g->ranges[middle].last < size)
             low = middle + 1;
         else
             high = middle;
@@ -185,72 +199,92 @@ static size_t range_of(const struct buckets *m, uint64_t size)
     return low;
 }
 
-static void drop_oldest(struct buckets *m)
+/* The worker whose turn it is, whether it can take the request or not. */
+static unsigned wanted(const struct group *g, const struct policy_conf *conf, uint64_t size, struct policy_choice *choice)
 {
-    const struct entry *e = &m->entries[m->first];
+    unsigned least = 0;
+    uint64_t most = 0;
 
-    m->ranges[e->worker].got -= e->size;
-    m->first = (m->first + 1) % ENTRIES_MAX;
-    m->entries_n--;
+    for (unsigned i = 0; i < g->n; i++) {
+        if (g->ranges[i].got < g->ranges[least].got)
+            least = i;
+        most = MAX(most, g->ranges[i].got);
+    }
+    choice->branch = "balance";
+    if (most - g->ranges[least].got > conf->balance_abs_threshold &&
+        (double)most > conf->balance_rel_threshold * (double)g->ranges[least].got)
+        return least;
+    choice->branch = "range";
+    return by_length(g, size);
 }
 
-static void account(struct buckets *m, const struct policy_conf *conf, size_t worker, uint64_t size, uint64_t now_us)
+static int range_of(const struct group *g, uint64_t order)
 {
-    uint64_t period_us = conf->bucket_adjust_interval_s * 1000000;
-
-    while (m->entries_n && (m->entries_n == ENTRIES_MAX || m->entries[m->first].at_us + period_us < now_us))
-        drop_oldest(m);
-    m->ranges[worker].got += size;
-    m->entries[(m->first + m->entries_n++) % ENTRIES_MAX] = (struct entry){ now_us, size, (uint32_t)worker };
+    for (unsigned i = 0; i < g->n; i++)
+        if (g->ranges[i].order == order)
+            return (int)i;
+    return -1;
 }
 
-/* The candidate that got least; *RET_RANGE: its range. */
-static int stand_in(const struct buckets *m, const struct worker *const *cand, size_t n, size_t *ret_range)
+/* The candidate with the fewest characters. */
+static int fewest(const struct group *g, const struct worker *const *cand, size_t n)
 {
-    int found = -1;
+    uint64_t least = UINT64_MAX;
+    int at = 0;
 
-    for (size_t i = 0; i < m->n; i++) {
-        int at = choose_by_order(cand, n, m->ranges[i].order);
+    for (size_t i = 0; i < n; i++) {
+        int range = range_of(g, cand[i]->order);
 
-        if (at >= 0 && (found < 0 || m->ranges[i].got < m->ranges[*ret_range].got)) {
-            found = at;
-            *ret_range = i;
+        if (range >= 0 && g->ranges[range].got < least) {
+            least = g->ranges[range].got;
+            at = (int)i;
         }
     }
-    return found;
+    return at;
 }
 
-static int pick_range(struct buckets *m, const struct policy_conf *conf, const struct worker *const *cand, size_t n,
-                      const struct policy_hint *hint, struct policy_choice *choice)
+static int choose(struct group *g, const struct policy_conf *conf, const struct worker *const *cand, size_t n, uint64_t size,
+                  const struct policy_hint *hint, struct policy_choice *choice)
 {
-    uint64_t size = characters(hint->text);
-    bool uneven = is_uneven(m, conf);
-    size_t range = uneven ? least_served(m) : range_of(m, size);
-    int at = choose_by_order(cand, n, m->ranges[range].order);
+    int at, range;
 
-    choice->branch = uneven ? "least_served" : "bucket";
+    follow_table(g, hint);
+    if (g->n == 0)
+        return -1;
+    at = choose_by_order(cand, n, g->ranges[wanted(g, conf, size, choice)].order);
     if (at < 0) {
-        choice->branch = "stand_in";
-        at = stand_in(m, cand, n, &range);
+        choice->branch = "fallback_least_characters";
+        at = fewest(g, cand, n);
     }
-    if (at >= 0)
-        account(m, conf, range, size, hint->now_us);
+    range = range_of(g, cand[at]->order);
+    if (range >= 0)
+        account(g, (unsigned)range, size, hint->now_us);
+    expire(g, hint->now_us - MIN(hint->now_us, conf->bucket_adjust_interval_s * 1000000));
     return at;
+}
+
+static uint64_t characters(struct str text)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < text.n; i++)
+        n += ((unsigned char)text.p[i] & 0xC0) != 0x80;
+    return n;
 }
 
 static int pick(struct policy *p, const struct worker *const *cand, size_t n, const struct policy_hint *hint,
                 struct policy_choice *choice)
 {
     struct bucket *b = CONTAINER_OF(p, struct bucket, policy);
-    struct buckets *m;
+    struct group *g = hint->leg == POLICY_PREFILL ? group_of(b, hint->model) : NULL;
     int at = -1;
 
-    if (hint->leg == POLICY_PREFILL) {
-        pthread_mutex_lock(&b->lock);
-        m = buckets_of(b, hint);
-        if (m && m->n)
-            at = pick_range(m, &p->conf, cand, n, hint, choice);
-        pthread_mutex_unlock(&b->lock);
+    if (g) {
+        uint64_t size = characters(hint->text);
+
+        pthread_mutex_lock(&g->lock);
+        at = choose(g, &p->conf, cand, n, size, hint, choice);
+        pthread_mutex_unlock(&g->lock);
     }
     if (at >= 0)
         return at;
@@ -258,7 +292,7 @@ static int pick(struct policy *p, const struct worker *const *cand, size_t n, co
     return (int)random_below(hint->random, n);
 }
 
-/* ---- adjusting ---- */
+/* ---- drawing the ranges anew ---- */
 
 static int by_size(const void *a, const void *b)
 {
@@ -267,60 +301,91 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Cuts the ranges so that each holds about SHARE characters of SIZES, which ascend. */
-static void cut(struct buckets *m, const uint64_t *sizes, size_t sizes_n, uint64_t share)
+/* SIZES, ascending, cut into as many parts of about EVEN characters as there are workers. */
+static void cut(struct range *ranges, unsigned n, const uint64_t *sizes, size_t sizes_n, uint64_t even)
 {
     uint64_t lower = 0;
     size_t at = 0;
 
-    for (size_t i = 0; i + 1 < m->n; i++) {
-        uint64_t sum = 0, upper = lower + share;
+    for (unsigned i = 0; i + 1 < n; i++) {
+        uint64_t sum = 0, last = lower + even;
 
-        while (at < sizes_n && sum < share)
+        while (at < sizes_n && sum < even) {
             sum += sizes[at++];
-        if (sum >= share && sizes[at - 1] > lower)
-            upper = sizes[at - 1];
-        m->ranges[i].lower = lower;
-        m->ranges[i].upper = upper;
-        lower = upper + 1;
+            if (sum >= even && sizes[at - 1] > lower)
+                last = sizes[at - 1];
+        }
+        ranges[i].last = last;
+        lower = last + 1;
     }
-    m->ranges[m->n - 1].lower = lower;
-    m->ranges[m->n - 1].upper = UINT64_MAX;
+    ranges[n - 1].last = UINT64_MAX;
 }
 
-static void adjust(struct buckets *m)
+static bool is_about(uint64_t now, uint64_t before)
 {
-    uint64_t *sizes, total = 0, share;
+    return before != 0 && now <= 2 * before && before <= 2 * now;
+}
 
-    if (m->entries_n == 0 || m->n == 0)
+/* SIZES: room for RECORDS_MAX. Sorting is done without the lock; a worker that comes or goes meanwhile makes the drawing void. */
+static void redraw(struct group *g, uint64_t *sizes)
+{
+    struct range ranges[WORKERS_OF_GROUP];
+    uint64_t even = 0, serial;
+    size_t n;
+    unsigned workers_n;
+
+    pthread_mutex_lock(&g->lock);
+    n = g->records_n;
+    workers_n = g->n;
+    serial = g->table_serial;
+    for (size_t i = 0; i < n; i++) {
+        sizes[i] = g->records[(g->first + i) % RECORDS_MAX].size;
+        even += sizes[i];
+    }
+    even = workers_n ? even / workers_n : 0;
+    pthread_mutex_unlock(&g->lock);
+    if (n == 0 || workers_n == 0 || is_about(even, g->even))
         return;
-    for (size_t i = 0; i < m->entries_n; i++)
-        total += m->entries[(m->first + i) % ENTRIES_MAX].size;
-    share = total / m->n;
-    if (m->share && share <= 2 * m->share && m->share <= 2 * share)
-        return;
-    sizes = reallocarray(NULL, m->entries_n, sizeof(*sizes));
-    if (!sizes)
-        return; /* the ranges stay as they are */
-    for (size_t i = 0; i < m->entries_n; i++)
-        sizes[i] = m->entries[(m->first + i) % ENTRIES_MAX].size;
-    qsort(sizes, m->entries_n, sizeof(*sizes), by_size);
-    cut(m, sizes, m->entries_n, share);
-    m->share = share;
-    free(sizes);
+    qsort(sizes, n, sizeof(*sizes), by_size);
+    cut(ranges, workers_n, sizes, n, even);
+    pthread_mutex_lock(&g->lock);
+    if (g->table_serial == serial) {
+        for (unsigned i = 0; i < workers_n; i++)
+            g->ranges[i].last = ranges[i].last;
+        g->even = even;
+    }
+    pthread_mutex_unlock(&g->lock);
 }
 
 static void tick(struct policy *p, uint64_t now_us)
 {
     struct bucket *b = CONTAINER_OF(p, struct bucket, policy);
+    unsigned n = atomic_load_explicit(&b->groups_n, memory_order_acquire);
+    uint64_t *sizes = n ? reallocarray(NULL, RECORDS_MAX, sizeof(*sizes)) : NULL;
 
-    if (now_us < b->adjusted_us + p->conf.bucket_adjust_interval_s * 1000000)
-        return;
-    b->adjusted_us = now_us;
-    pthread_mutex_lock(&b->lock);
-    for (size_t i = 0; i < b->n; i++)
-        adjust(&b->models[i]);
-    pthread_mutex_unlock(&b->lock);
+    for (unsigned i = 0; sizes && i < n; i++) {
+        if (now_us - b->groups[i]->redrawn_us < p->conf.bucket_adjust_interval_s * 1000000)
+            continue;
+        b->groups[i]->redrawn_us = now_us;
+        redraw(b->groups[i], sizes);
+    }
+    free(sizes);
+}
+
+bool policy_bucket_range(struct policy *p, struct str model, unsigned index, uint64_t *ret_last)
+{
+    struct group *g = group_find(CONTAINER_OF(p, struct bucket, policy), str_hash(model));
+    bool found = false;
+
+    if (!g)
+        return false;
+    pthread_mutex_lock(&g->lock);
+    if (index < g->n) {
+        *ret_last = g->ranges[index].last;
+        found = true;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return found;
 }
 
 const struct policy_ops policy_bucket = {

@@ -377,6 +377,7 @@ const struct policy_ops policy_cache_aware = {
     .name = "cache_aware",
     .size = sizeof(struct cache_aware),
     .wants_text = true,
+    .wants_usage = true,
     .init = init,
     .pick = pick,
     .tick = tick,

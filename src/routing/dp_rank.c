@@ -1,158 +1,160 @@
-/* routing/dp_rank.c -- tokens per engine and rank, and the choice of a rank */
+/* routing/dp_rank.c -- which data-parallel rank of an engine has most room */
 #include "routing/dp_rank.h"
 
-#include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/err.h"
-#include "base/map.h"
-
-#define TOKENS_PER_WORD 1.3
 
 struct rank {
+    uint64_t order; /* the worker's; ascending, a worker's ranks together and ascending */
     int64_t rank;
-    _Atomic int64_t tokens; /* any loop adds to it; a choice made with an older number is only less even */
+    _Atomic int64_t tokens; /* as polled, plus the cost of what was sent since */
 };
 
-/* One engine. */
-struct row {
-    char *base_url;     /* owned */
-    struct rank *ranks; /* owned */
+struct table {
     size_t n;
-};
-
-struct dp_ranks_draft {
-    struct map by_url; /* base URL -> struct row, owned */
-    bool failed;
+    struct rank ranks[];
 };
 
 struct dp_ranks {
-    struct snapshot_cell cell; /* struct dp_ranks_draft, published */
+    struct snapshot_cell cell; /* struct table, or NULL */
+    struct table *next;        /* owned: being put together */
+    size_t cap;
+    bool failed; /* memory ran out while it was put together */
 };
-
-static void row_free(struct row *r)
-{
-    free(r->base_url);
-    free(r->ranks);
-    free(r);
-}
-
-static void draft_free(void *object)
-{
-    struct dp_ranks_draft *d = object;
-    struct map_entry *e;
-    size_t i = 0;
-
-    while ((e = map_next(&d->by_url, &i)) != NULL)
-        row_free(e->value);
-    map_fini(&d->by_url);
-    free(d);
-}
 
 int dp_ranks_new(struct dp_ranks **ret)
 {
     struct dp_ranks *d = calloc(1, sizeof(*d));
-    struct dp_ranks_draft *none = dp_ranks_begin();
 
-    if (!d || !none) {
-        free(d);
-        free(none);
+    if (!d)
         return ERR_NOMEM;
-    }
-    snapshot_init(&d->cell, none, draft_free);
+    snapshot_init(&d->cell, NULL, free);
     *ret = d;
     return 0;
 }
 
 void dp_ranks_free(struct dp_ranks *d)
 {
-    if (d)
-        snapshot_fini(&d->cell);
+    if (!d)
+        return;
+    snapshot_fini(&d->cell);
+    free(d->next);
     free(d);
 }
 
-struct dp_ranks_draft *dp_ranks_begin(void)
+static bool reserve(struct dp_ranks *d, size_t more)
 {
-    return calloc(1, sizeof(struct dp_ranks_draft));
+    size_t n = d->next ? d->next->n : 0, cap = MAX(d->cap * 2, n + more);
+    struct table *grown;
+
+    if (n + more <= d->cap)
+        return true;
+    grown = realloc(d->next, sizeof(*grown) + cap * sizeof(grown->ranks[0]));
+    if (!grown)
+        return false;
+    grown->n = n;
+    d->next = grown;
+    d->cap = cap;
+    return true;
 }
 
-static struct row *row_of(struct dp_ranks_draft *draft, struct str base_url)
+static int by_rank(const void *a, const void *b)
 {
-    struct row *r = map_get(&draft->by_url, base_url);
+    const struct rank *x = a, *y = b;
 
-    if (r)
-        return r;
-    r = calloc(1, sizeof(*r));
-    if (!r)
-        return NULL;
-    r->base_url = malloc(base_url.n + 1);
-    if (r->base_url && base_url.n)
-        memcpy(r->base_url, base_url.p, base_url.n);
-    if (!r->base_url || map_put(&draft->by_url, (struct str){ r->base_url, base_url.n }, r, NULL) < 0) {
-        row_free(r);
-        return NULL;
-    }
-    return r;
+    return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-void dp_ranks_put(struct dp_ranks_draft *draft, struct str base_url, int64_t rank, int64_t tokens)
+void dp_ranks_put(struct dp_ranks *d, const struct worker *w, const struct worker_loads *l)
 {
-    struct row *r = draft && !draft->failed ? row_of(draft, base_url) : NULL;
-    struct rank *grown = r ? reallocarray(r->ranks, r->n + 1, sizeof(*grown)) : NULL;
+    struct rank *first;
 
-    if (!grown) {
-        if (draft)
-            draft->failed = true;
+    if (loads_tokens(l, -1) < 0)
+        return; /* shares only */
+    if (!reserve(d, l->n)) {
+        d->failed = true;
         return;
     }
-    r->ranks = grown;
-    grown[r->n].rank = rank;
-    atomic_init(&grown[r->n].tokens, tokens);
-    r->n++;
+    first = &d->next->ranks[d->next->n];
+    for (size_t i = 0; i < l->n; i++) {
+        first[i].order = w->order;
+        first[i].rank = l->loads[i].dp_rank;
+        atomic_init(&first[i].tokens, l->loads[i].used_tokens);
+    }
+    d->next->n += l->n;
+    qsort(first, l->n, sizeof(*first), by_rank);
 }
 
-void dp_ranks_publish(struct dp_ranks *d, struct dp_ranks_draft *draft)
+void dp_ranks_publish(struct dp_ranks *d)
 {
-    if (!draft)
-        return;
-    if (draft->failed)
-        draft_free(draft);
+    struct table *next = STEAL(d->next);
+
+    d->cap = 0;
+    if (d->failed || !next)
+        free(next); /* the old one stays */
     else
-        snapshot_publish(&d->cell, draft);
+        snapshot_publish(&d->cell, next);
+    d->failed = false;
 }
 
-int64_t dp_ranks_choose(struct dp_ranks *d, struct loop *loop, struct str base_url, int64_t cost)
+static void put_row(const struct worker *w, const struct worker_loads *l, int rank, void *arg)
 {
-    const struct dp_ranks_draft *rows = snapshot_get(loop, &d->cell);
-    struct row *r = map_get(&rows->by_url, base_url);
+    if (rank < 0) /* a rank that is a worker of its own is chosen by a policy */
+        dp_ranks_put(arg, w, l);
+}
+
+void dp_ranks_follow(struct dp_ranks *d, const struct load_monitor *m)
+{
+    load_monitor_each(m, put_row, d);
+    dp_ranks_publish(d);
+}
+
+static size_t first_of(const struct table *t, uint64_t order)
+{
+    size_t low = 0, high = t->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (t->ranks[middle].order < order)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int dp_ranks_choose(struct dp_ranks *d, struct loop *loop, const struct worker *w, uint64_t cost)
+{
+    struct table *t = d ? snapshot_get(loop, &d->cell) : NULL;
+    int64_t least = INT64_MAX;
     struct rank *best = NULL;
-    int64_t least = 0;
 
-    for (size_t i = 0; r && i < r->n; i++) {
-        int64_t tokens = atomic_load_explicit(&r->ranks[i].tokens, memory_order_relaxed);
+    for (size_t i = t ? first_of(t, w->order) : 0; t && i < t->n && t->ranks[i].order == w->order; i++) {
+        int64_t tokens = atomic_load_explicit(&t->ranks[i].tokens, memory_order_relaxed);
 
-        if (!best || tokens < least || (tokens == least && r->ranks[i].rank < best->rank)) {
-            best = &r->ranks[i];
+        if (tokens < least) {
             least = tokens;
+            best = &t->ranks[i];
         }
     }
     if (!best)
         return -1;
-    atomic_fetch_add_explicit(&best->tokens, cost, memory_order_relaxed);
-    return best->rank;
+    atomic_fetch_add_explicit(&best->tokens, (int64_t)cost, memory_order_relaxed);
+    return (int)best->rank;
 }
 
-static bool is_blank(char c)
+static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-int64_t dp_rank_cost(struct str text)
+uint64_t dp_rank_cost(struct str text)
 {
-    int64_t words = 0;
+    uint64_t words = 0;
 
     for (size_t i = 0; i < text.n; i++)
-        words += !is_blank(text.p[i]) && (i == 0 || is_blank(text.p[i - 1]));
-    return MAX(1, (int64_t)ceil(TOKENS_PER_WORD * (double)words));
+        words += !is_space(text.p[i]) && (i == 0 || is_space(text.p[i - 1]));
+    return MAX((words * 13 + 9) / 10, (uint64_t)1);
 }

@@ -1,27 +1,29 @@
-/* routing/dp_rank.h -- which data-parallel rank of an engine gets a request: the one with the fewest tokens (--dp-minimum-tokens-scheduler, spec data-plane 6.15)
+/* routing/dp_rank.h -- which data-parallel rank of an engine has most room: --dp-minimum-tokens-scheduler (spec data-plane 6.15)
  *
- *   load poll --dp_ranks_begin, dp_ranks_put ..., dp_ranks_publish--> tokens per engine and rank --dp_ranks_choose(engine, cost)--> a rank, whose tokens grow by the cost
+ *   load polls (control thread) --dp_ranks_put ..., dp_ranks_publish--> snapshot: worker -> tokens in the KV cache of each rank
+ *   dispatch of a prefill/decode pair --dp_ranks_choose(worker, cost)--> the rank with the fewest tokens, which the request's cost is added to until the next poll
  *
- * Only engines that tell absolute numbers of tokens have rows. Between two polls the costs of what was sent stand in for what the engine has not told yet.
- * Threads: choose: any loop; all else: the control thread.
+ * Only engines that tell absolute numbers count; about others there is no opinion (-1), and the engine chooses by itself.
+ * Threads: choose: any loop. All else: the control thread. Bound: the ranks of the workers that were polled.
  */
 #pragma once
 
-#include "loop/snapshot.h"
+#include "worker/load_monitor.h"
 
 struct dp_ranks;
-struct dp_ranks_draft;
 
 int dp_ranks_new(struct dp_ranks **ret) _must_check_; /* 0 or ERR_NOMEM */
-void dp_ranks_free(struct dp_ranks *d);               /* when no loop runs any more; NULL is fine */
+void dp_ranks_free(struct dp_ranks *d);               /* when no loop runs any more */
 
-/* What the next poll told: begin, put each rank, publish. NULL from begin, or memory running out while putting: publish drops the draft, and the rows stay. */
-struct dp_ranks_draft *dp_ranks_begin(void);
-void dp_ranks_put(struct dp_ranks_draft *draft, struct str base_url, int64_t rank, int64_t tokens);
-void dp_ranks_publish(struct dp_ranks *d, struct dp_ranks_draft *draft);
+/* What the monitor knows now takes the place of what was known; nothing at all changes nothing. */
+void dp_ranks_follow(struct dp_ranks *d, const struct load_monitor *m);
 
-/* The rank of BASE_URL with the fewest tokens, of equals the lowest; -1: nothing is known of it. */
-int64_t dp_ranks_choose(struct dp_ranks *d, struct loop *loop, struct str base_url, int64_t cost);
+/* One worker's loads and then all of them: what dp_ranks_follow is made of. Workers in order of registration. */
+void dp_ranks_put(struct dp_ranks *d, const struct worker *w, const struct worker_loads *l);
+void dp_ranks_publish(struct dp_ranks *d);
 
-/* Tokens that a request with this routing text is taken for: 1.3 for each word, at least 1. */
-int64_t dp_rank_cost(struct str routing_text);
+/* The rank of W to take, or -1: no opinion. D may be NULL. */
+int dp_ranks_choose(struct dp_ranks *d, struct loop *loop, const struct worker *w, uint64_t cost);
+
+/* What a request with this routing text is taken to cost: 1.3 tokens per word, at least 1. */
+uint64_t dp_rank_cost(struct str text);

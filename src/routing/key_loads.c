@@ -6,7 +6,6 @@
 #include "routing/key_loads.h"
 
 #include <stdlib.h>
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/err.h"
@@ -35,7 +34,8 @@ static bool count_up(_Atomic uint64_t *place, uint64_t tag, bool *ret_first)
 {
     uint64_t seen = atomic_load_explicit(place, memory_order_relaxed);
 
-    while (seen == 0 || ((seen & ~COUNT_MASK) == tag && (seen & COUNT_MASK) < COUNT_MASK)) {
+    while (seen == 0 ||
+           (seen & ~COUNT_MASK) == tag) { /* 16 million requests in flight would be one too many: there are fewer sockets */
         *ret_first = seen == 0;
         if (atomic_compare_exchange_weak_explicit(place, &seen, seen ? seen + 1 : tag + 1, memory_order_relaxed,
                                                   memory_order_relaxed))

@@ -57,7 +57,7 @@ struct policy_hint {
     const struct worker_model
         *group;            /* all workers of the model, whatever their state and type: what a hash ring is made of. Never NULL */
     uint64_t table_serial; /* of the table that `group` belongs to: what was derived from it can tell whether it still holds */
-    const struct hash_ring *ring; /* of the group's workers (ring_set.h); NULL: there is none (yet), or nobody wants it */
+    const struct hash_ring *ring; /* of `group` (rings.h), for policies that want it; NULL: not made yet */
     uint64_t now_us;              /* loop clock */
     bool shadow;                  /* the choice is not acted upon: loads are those of the shadow's own choices (policy_load) */
     struct random *random;        /* the loop's */
@@ -79,7 +79,8 @@ struct policy_ops {
     size_t size;      /* bytes of the instance, struct policy included; zeroed before init */
     bool wants_text;
     bool wants_loads; /* the load monitor polls the engines for it */
-    bool wants_ring;  /* hint.ring is made for it */
+    bool wants_usage; /* the same, but only while a threshold of token usage is below 1 */
+    bool wants_ring;  /* hint->ring is filled in when there is one */
 
     int (*init)(struct policy *p, struct err *err); /* optional; p->conf is set; on failure fini is not called */
     /* An index into CAND (1..WORKERS_MAX entries, all available and untried), or -1 when none is acceptable. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "routing/policies.h"
 
 #define TARGET  "smg::routing"
 #define TICK_MS 1000
@@ -34,6 +35,9 @@ struct policy_set {
     const struct rows *rows;   /* the control thread's view of the current ones */
     struct timer tick;
     struct shadow_counts shadow; /* written by all loops; only while there is a shadow */
+    struct policy *sticky;       /* reference: of --routing-key-override; NULL = off */
+    struct rings *rings;         /* owned; NULL before policy_set_make_rings */
+    struct key_loads *keys;      /* owned */
 };
 
 static void rows_free(void *object)
@@ -157,6 +161,8 @@ static void on_tick(struct timer *t)
     uint64_t now = loop_now_us(s->control);
 
     each_policy(s->rows, tick_policy, &now);
+    if (s->sticky)
+        tick_policy(s->sticky, &now);
     timer_start(s->control, t, TICK_MS, on_tick);
 }
 
@@ -168,7 +174,9 @@ static void forget_worker(struct policy *p, void *arg)
 
 static void ask_for_loads(struct policy *p, void *arg)
 {
-    *(bool *)arg |= p->ops->wants_loads;
+    bool watches = p->conf.balance_token_usage_threshold < 1 || p->conf.overload_token_usage_threshold < 1;
+
+    *(bool *)arg |= p->ops->wants_loads || (p->ops->wants_usage && watches);
 }
 
 bool policy_set_wants_loads(const struct policy_set *s)
@@ -195,9 +203,14 @@ int policy_set_new(struct loop *control, const struct policy_set_conf *conf, str
             r = policy_new(legs[i], &conf->params, &first->legs[i], err);
     if (r == 0 && conf->shadow)
         r = policy_new(conf->shadow, &conf->params, &first->shadow, err);
+    if (r == 0 && conf->routing_key_override)
+        r = policy_new(&policy_manual, &conf->params, &s->sticky, err);
+    if (r == 0 && key_loads_new(&s->keys) < 0)
+        r = err_set(err, ERR_NOMEM, "out of memory");
     if (r < 0) {
         if (first)
             rows_free(first);
+        policy_unref(s ? s->sticky : NULL);
         free(s);
         return r;
     }
@@ -212,8 +225,10 @@ int policy_set_new(struct loop *control, const struct policy_set_conf *conf, str
 
 void policy_set_stop(struct policy_set *s)
 {
-    if (s)
-        timer_stop(&s->tick);
+    if (!s)
+        return;
+    timer_stop(&s->tick);
+    rings_stop(s->rings);
 }
 
 void policy_set_free(struct policy_set *s)
@@ -221,6 +236,9 @@ void policy_set_free(struct policy_set *s)
     if (!s)
         return;
     snapshot_fini(&s->cell);
+    rings_free(s->rings);
+    key_loads_free(s->keys);
+    policy_unref(s->sticky);
     free(s);
 }
 
@@ -260,6 +278,41 @@ void policy_set_each(struct policy_set *s, struct loop *loop,
     fn(STR_NONE, r->general, /* by_operator= */ true, arg);
     for (size_t i = 0; i < r->n; i++)
         fn(r->rows[i].model, r->rows[i].policy, r->rows[i].by_operator, arg);
+}
+
+struct policy *policy_set_override(const struct policy_set *s, struct policy *chosen, struct str key)
+{
+    bool knows_keys = chosen->ops == &policy_manual || chosen->ops == &policy_consistent_hashing;
+
+    return s->sticky && key.n && !knows_keys ? s->sticky : chosen;
+}
+
+int policy_set_make_rings(struct policy_set *s, struct registry *registry)
+{
+    return rings_new(s->control, registry, &s->rings);
+}
+
+struct rings *policy_set_rings(const struct policy_set *s)
+{
+    return s->rings;
+}
+
+struct key_loads *policy_set_key_loads(const struct policy_set *s)
+{
+    return s->keys;
+}
+
+static void add_entries(struct policy *p, void *arg)
+{
+    *(size_t *)arg += policy_manual_entries(p);
+}
+
+size_t policy_set_sticky_entries(const struct policy_set *s)
+{
+    size_t n = s->sticky ? policy_manual_entries(s->sticky) : 0;
+
+    each_policy(s->rows, add_entries, &n);
+    return n;
 }
 
 /* ---- changes ---- */
@@ -373,6 +426,8 @@ static void drop_orphans(struct policy_set *s, const struct worker_table *table)
 
 void policy_set_on_registry(struct policy_set *s, enum registry_event e, const struct worker *w, const struct worker_table *table)
 {
+    if (e != REGISTRY_STATUS)
+        rings_on_registry(s->rings);
     if (e == REGISTRY_REMOVED)
         each_policy(s->rows, forget_worker, (void *)w);
     if (e == REGISTRY_ADDED || e == REGISTRY_REPLACED)

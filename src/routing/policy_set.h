@@ -10,13 +10,16 @@
  */
 #pragma once
 
+#include "routing/key_loads.h"
 #include "routing/policy.h"
+#include "routing/rings.h"
 #include "worker/registry.h"
 
 struct policy_set_conf {
     const struct policy_ops *policy;           /* never NULL */
     const struct policy_ops *prefill, *decode; /* NULL: as the model's */
     const struct policy_ops *shadow;           /* NULL: none */
+    bool routing_key_override;                 /* sticky sessions by routing key come before any policy */
     struct policy_conf params;
 };
 
@@ -39,6 +42,19 @@ struct policy *policy_set_find(struct policy_set *s, struct loop *loop, struct s
 
 /* LEG's own policy; NULL: it has none, the model's serves. Borrowed until the end of the turn of LOOP. */
 struct policy *policy_set_leg(struct policy_set *s, struct loop *loop, enum policy_leg leg);
+/* With --routing-key-override and a KEY the gateway's one table of sticky sessions decides in place of CHOSEN, unless that knows what to do with keys itself
+ * (manual, consistent_hashing). */
+struct policy *policy_set_override(const struct policy_set *s, struct policy *chosen, struct str key);
+
+/* The hash rings for policies that want them: made from now on. Before any loop runs. 0 or ERR_NOMEM. */
+int policy_set_make_rings(struct policy_set *s, struct registry *registry) _must_check_;
+struct rings *policy_set_rings(const struct policy_set *s); /* NULL: there are none */
+
+/* Counts the routing keys in flight. Any thread. */
+struct key_loads *policy_set_key_loads(const struct policy_set *s);
+
+/* How many sessions the sticky policies remember together. Control thread. */
+size_t policy_set_sticky_entries(const struct policy_set *s);
 
 /* Follows the workers; from a registry_subscribe callback. TABLE: as of now. */
 void policy_set_on_registry(struct policy_set *s, enum registry_event e, const struct worker *w, const struct worker_table *table);

@@ -6,7 +6,7 @@
  * The beginning is the first prefix_token_count tokens where somebody tokenizes, as in SMG; over HTTP, where nobody does, so many times four bytes of the routing text
  * (BETTER: SMG answers 503). Without either the least loaded worker is taken.
  */
-#define XXH_INLINE_ALL
+#include <assert.h>
 #include <xxhash.h>
 
 #include "routing/blake3.h"

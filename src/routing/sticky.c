@@ -5,7 +5,6 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/budget.h"
@@ -100,10 +99,10 @@ static struct entry *victim(struct entry *entries, size_t cap, uint64_t hash)
     return oldest;
 }
 
-/* Twice the entries, or the first ones; false: it stays as it is. */
-static bool grow(struct sticky *s, struct shard *sh)
+/* Twice the entries, or the first ones; false: it stays as it is. A bucket becomes two, so that each entry finds a free place. */
+static bool grow(struct shard *sh)
 {
-    size_t cap = sh->cap ? sh->cap * 2 : ENTRIES_FIRST, n = 0;
+    size_t cap = sh->cap ? sh->cap * 2 : ENTRIES_FIRST;
     struct entry *grown;
 
     if (cap > STICKY_ENTRIES_MAX / SHARDS || !budget_take(cap * sizeof(*grown)))
@@ -113,29 +112,27 @@ static bool grow(struct sticky *s, struct shard *sh)
         budget_give(cap * sizeof(*grown));
         return false;
     }
-    for (size_t i = 0; i < sh->cap; i++) {
-        struct entry *to;
-
-        if (!sh->entries[i].hash)
-            continue;
-        to = victim(grown, cap, sh->entries[i].hash); /* free: half a bucket's entries went elsewhere */
-        n += to->hash == 0;
-        *to = sh->entries[i];
-    }
-    atomic_fetch_sub_explicit(&s->n, sh->n - n, memory_order_relaxed);
+    for (size_t i = 0; i < sh->cap; i++)
+        if (sh->entries[i].hash)
+            *victim(grown, cap, sh->entries[i].hash) = sh->entries[i];
     budget_give(sh->cap * sizeof(*grown));
     free(sh->entries);
     sh->entries = grown;
     sh->cap = cap;
-    sh->n = n;
     return true;
+}
+
+/* Before an entry must give way there are twice as many, unless nearly all are free: then somebody makes keys collide. */
+static bool is_tight(const struct shard *sh, uint64_t hash)
+{
+    return sh->n >= sh->cap / 2 || (sh->n >= sh->cap / 8 && victim(sh->entries, sh->cap, hash)->hash);
 }
 
 static void add(struct sticky *s, struct shard *sh, const struct entry *e)
 {
     struct entry *to;
 
-    if (sh->n >= sh->cap / 2 && !grow(s, sh) && !sh->cap)
+    if (is_tight(sh, e->hash) && !grow(sh) && !sh->cap)
         return;
     to = victim(sh->entries, sh->cap, e->hash);
     if (!to->hash) {

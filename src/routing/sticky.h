@@ -6,7 +6,7 @@
  * A key has up to two workers: the one it was given first, and the one that stood in when that one was away. Keys are 64-bit hashes of the text, the model and the
  * leg: two keys that share a hash (one pair in about 30,000 tables of a million keys) share their workers, no more.
  * Workers are named by their order of registration, from which nobody has to be told when one goes.
- * Memory: 32 bytes per entry; a shard doubles when it is half full, out of the budget; at STICKY_ENTRIES_MAX entries, or when the budget refuses, the entry of the
+ * Memory: 32 bytes per entry; a shard doubles when it is half full or a bucket is, out of the budget; at STICKY_ENTRIES_MAX entries, or when the budget refuses, the entry of the
  * bucket that was used longest ago gives way.
  * Threads: any; a shard's lock is held for one bucket's look (some ten nanoseconds), for a doubling (at most some hundred microseconds, ten times in a shard's life),
  * and by the sweep for SWEEP_STEP entries at a time.

@@ -228,6 +228,24 @@ int64_t loads_tokens(const struct worker_loads *l, int rank)
     return absolute ? sum : -1;
 }
 
+struct loads_sum loads_sum(const struct worker_loads *l, int rank)
+{
+    struct loads_sum sum = { 0 };
+    unsigned n = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        if (!counts(l, &l->loads[i], rank))
+            continue;
+        n++;
+        sum.token_usage += l->loads[i].token_usage;
+        sum.gen_throughput += l->loads[i].gen_throughput;
+        if (__builtin_add_overflow(sum.waiting_uncached_tokens, l->loads[i].waiting_uncached_tokens, &sum.waiting_uncached_tokens))
+            sum.waiting_uncached_tokens = INT64_MAX;
+    }
+    sum.token_usage /= MAX(n, 1u);
+    return sum;
+}
+
 static void write_load(struct json_writer *w, const struct engine_load *l)
 {
     json_object(w);

@@ -46,6 +46,13 @@ bool loads_have(const struct worker_loads *l, int rank);
 /* Tokens in the KV caches of the rank, or of all ranks with -1; -1 when the engine does not tell absolute numbers. */
 int64_t loads_tokens(const struct worker_loads *l, int rank);
 
+/* What the ranks that count come to together: sums, and the mean share of the KV cache. */
+struct loads_sum {
+    double token_usage, gen_throughput;
+    int64_t waiting_uncached_tokens;
+};
+struct loads_sum loads_sum(const struct worker_loads *l, int rank);
+
 /* {"timestamp":..., "dp_rank_count":N,"loads":[...]}, only RANK's row unless that is -1. */
 void loads_write_json(struct json_writer *w, const struct worker_loads *l, int rank);
 

@@ -149,7 +149,7 @@ struct worker_live {
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
     _Atomic uint64_t heard_us;  /* loop clock: when bytes of a good reply came last; up to HEARD_STEP_US late. 0 = never */
 
-    _Atomic int64_t routing_keys;      /* distinct routing keys in flight (routing/key_loads.h) */
+    _Atomic int64_t routing_keys;      /* distinct routing keys of the requests in flight (routing/key_loads.h) */
     _Atomic int64_t shadow_load;       /* requests in flight that a shadow policy would have sent here */
     _Atomic uint64_t cooling_until_us; /* loop clock: the worker asked for peace (429 or 503); 0 = it did not */
     struct worker_report report;       /* what the engine said of itself last; written by the control thread only */

@@ -1,157 +1,173 @@
-/* bucket.c -- prefill workers by length of the prompt (spec data-plane 6.10; case 35) */
-#include "crew.h"
+/* bucket.c -- prefill workers by the prompt's length (spec data-plane 6.10 and its vectors, case 35) */
+#include "herd.h"
+
+#include "fail_alloc.h"
 
 static char text[8192];
 
-static struct policy *buckets(void)
+static struct policy *a_bucket(void)
 {
     struct policy_conf conf = POLICY_CONF_DEFAULTS;
 
-    memset(text, 'x', sizeof text);
     conf.balance_abs_threshold = 300;
-    conf.balance_rel_threshold = 1.0001;
-    return a_policy_with("bucket", &conf);
+    herd_make(3);
+    memset(text, 'x', sizeof text);
+    for (size_t i = 0; i < 3; i++)
+        herd.workers[i].spec.type = WORKER_PREFILL;
+    herd.hint.leg = POLICY_PREFILL;
+    return herd_policy(&policy_bucket, &conf);
 }
 
-static void gather_prefill(size_t n)
+static size_t pick_size(struct policy *p, size_t size)
 {
-    gather(n);
-    for (size_t i = 0; i < n; i++)
-        crew[i].spec.type = WORKER_PREFILL;
-    hint.leg = POLICY_PREFILL;
+    herd.hint.text = (struct str){ text, size };
+    return herd_pick(p);
 }
 
-static int of_size(struct policy *p, size_t n)
+static void expect_ranges(struct policy *p, uint64_t a, uint64_t b)
 {
-    hint.text = (struct str){ text, n };
-    return chosen(p);
+    uint64_t last[3];
+
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(policy_bucket_range(p, STR("m"), i, &last[i]));
+    assert_int_equal(last[0], a);
+    assert_int_equal(last[1], b);
+    assert_int_equal(last[2], UINT64_MAX);
+    assert_false(policy_bucket_range(p, STR("m"), 3, &last[0]));
+    assert_false(policy_bucket_range(p, STR("other"), 0, &last[0]));
 }
 
-static void dp_35_the_first_ranges_share_4096_characters(void **state)
+static void dp_35_first_ranges_are_equal_parts(void **state)
 {
-    static const struct {
-        size_t size;
-        int worker;
-    } rows[] = { { 0, 1 }, { 1364, 1 }, { 1365, 2 }, { 2729, 2 }, { 2730, 3 }, { 8000, 3 } };
+    struct policy *p = a_bucket();
 
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct policy *p = buckets();
-
-        gather_prefill(3);
-        assert_int_equal(of_size(p, rows[i].size), rows[i].worker);
-        assert_branch("bucket");
-        policy_unref(p);
-    }
+    assert_int_equal(pick_size(p, 0), 1);
+    expect_ranges(p, 1364, 2729);
+    assert_int_equal(pick_size(p, 1364), 1);
+    policy_unref(p);
+    p = a_bucket();
+    assert_int_equal(pick_size(p, 1365), 2);
+    policy_unref(p);
+    p = a_bucket();
+    assert_int_equal(pick_size(p, 5000), 3);
+    assert_string_equal(herd.choice.branch, "range");
+    policy_unref(p);
 }
 
 static void send_all(struct policy *p, const size_t *sizes, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        of_size(p, sizes[i]);
+        (void)pick_size(p, sizes[i]);
 }
 
-/* Which worker a size belongs to, without its being counted for much. */
-static void assert_range(struct policy *p, size_t lower, size_t upper, int worker)
+static void dp_35_ranges_follow_what_came(void **state)
 {
-    assert_int_equal(of_size(p, lower), worker);
-    assert_int_equal(of_size(p, upper), worker);
-}
+    static const size_t FIRST[] = { 5, 10, 15, 20, 24, 26 }, SECOND[] = { 10, 20, 30, 40, 45, 57 };
+    struct policy *p = a_bucket();
 
-static void dp_35_ranges_follow_what_comes(void **state)
-{
-    static const size_t FIRST[] = { 5, 10, 15, 20, 24, 26 }, LATER[] = { 10, 20, 30, 40, 45, 57 };
-    struct policy *p = buckets();
-
-    gather_prefill(3);
     send_all(p, FIRST, ARRAY_LEN(FIRST));
-    p->ops->tick(p, hint.now_us + 5000000);
-    assert_range(p, 0, 20, 1);
-    assert_range(p, 21, 26, 2);
-    assert_range(p, 27, 100, 3);
-    policy_unref(p);
-
-    p = buckets();
-    send_all(p, FIRST, ARRAY_LEN(FIRST));
-    p->ops->tick(p, hint.now_us + 5000000);
-    hint.now_us += 60000000; /* all of that has expired when the next comes */
-    send_all(p, LATER, ARRAY_LEN(LATER));
-    p->ops->tick(p, hint.now_us + 5000000);
-    assert_range(p, 0, 40, 1);
-    assert_range(p, 41, 57, 2);
-    assert_range(p, 58, 100, 3);
+    p->ops->tick(p, herd.hint.now_us);
+    expect_ranges(p, 20, 26);
+    herd.hint.now_us += 6000000;
+    send_all(p, SECOND, ARRAY_LEN(SECOND)); /* the first ones have expired */
+    p->ops->tick(p, herd.hint.now_us);
+    expect_ranges(p, 40, 57);
+    p->ops->tick(p, herd.hint.now_us + 6000000); /* about as many as before: they stay */
+    expect_ranges(p, 40, 57);
     policy_unref(p);
 }
 
-static void whoever_got_least_is_next_when_it_is_too_uneven(void **state)
+static void dp_35_an_uneven_interval_is_balanced(void **state)
 {
-    struct policy *p = buckets();
+    struct policy *p = a_bucket();
 
-    gather_prefill(3);
-    assert_int_equal(of_size(p, 301), 1);
-    assert_int_equal(of_size(p, 10), 2);
-    assert_branch("least_served");
-    assert_int_equal(of_size(p, 10), 3);
+    assert_int_equal(pick_size(p, 301), 1);
+    assert_int_equal(pick_size(p, 10), 2); /* by range it would be the first's */
+    assert_string_equal(herd.choice.branch, "balance");
+    assert_int_equal(pick_size(p, 10), 3);
     policy_unref(p);
 }
 
-static void a_worker_that_is_away_is_replaced(void **state)
-{
-    struct policy *p = buckets();
-
-    gather_prefill(3);
-    leave_out(0);
-    assert_int_equal(of_size(p, 5), 2);
-    assert_branch("stand_in");
-    policy_unref(p);
-}
-
-static void ranges_begin_anew_when_the_workers_change(void **state)
+static void dp_35_a_registration_begins_anew(void **state)
 {
     static const size_t FIRST[] = { 5, 10, 15, 20, 24, 26 };
-    struct policy *p = buckets();
+    struct policy *p = a_bucket();
 
-    gather_prefill(4);
-    group.n = 3;
-    cand_n = 3;
     send_all(p, FIRST, ARRAY_LEN(FIRST));
-    p->ops->tick(p, hint.now_us + 5000000);
-    group.n = 4;
-    cand_n = 4;
-    assert_range(p, 0, 1023, 1); /* 4096 / 4, and not nearly all to the first */
+    p->ops->tick(p, herd.hint.now_us);
+    herd.hint.table_serial = 2; /* another table with the same workers */
+    (void)pick_size(p, 1);
+    expect_ranges(p, 20, 26);
+    herd.group.n = 2;
+    herd.hint.table_serial = 3;
+    (void)pick_size(p, 1);
+    herd.group.n = 3;
+    herd.hint.table_serial = 4;
+    (void)pick_size(p, 1);
+    expect_ranges(p, 1364, 2729);
     policy_unref(p);
 }
 
-static void characters_are_counted_not_bytes(void **state)
+static void dp_35_somebody_else_serves_for_one_that_cannot(void **state)
 {
-    struct policy *p = buckets();
-    struct buf b = { 0 };
+    struct policy *p = a_bucket();
 
-    gather_prefill(3);
-    for (unsigned i = 0; i < 1000; i++)
-        buf_puts(&b, "\xe6\xbc\xa2");
-    hint.text = buf_str(&b);
-    assert_int_equal(chosen(p), 1); /* 1000 characters of 3000 bytes */
-    buf_fini(&b);
+    herd.hint.text = (struct str){ text, 10 };
+    assert_int_equal(herd_pick_of(p, 6), 2);
+    assert_int_equal(herd_pick_of(p, 6), 3);
     policy_unref(p);
 }
 
-static void workers_that_do_all_by_themselves_have_no_buckets(void **state)
+static void dp_35_elsewhere_any_worker_is_taken(void **state)
 {
-    struct policy *p = buckets();
+    struct policy *p = a_bucket();
+    size_t hits[4] = { 0 };
 
-    gather(2);
-    chosen(p);
-    assert_branch("random");
+    herd.hint.leg = POLICY_REGULAR;
+    for (int i = 0; i < 300; i++)
+        hits[pick_size(p, 10)]++;
+    for (size_t i = 1; i <= 3; i++)
+        assert_true(hits[i] > 60);
+    assert_string_equal(herd.choice.branch, "random");
     policy_unref(p);
+}
+
+static void more_requests_than_it_records_are_no_harm(void **state)
+{
+    struct policy *p = a_bucket();
+
+    for (int i = 0; i < 20000; i++)
+        assert_true(pick_size(p, (size_t)i % 3000) > 0);
+    p->ops->tick(p, herd.hint.now_us);
+    policy_unref(p);
+}
+
+static void without_memory_any_worker_is_taken(void **state)
+{
+    policy_unref(a_bucket());
+    FOR_EACH_FAILING_ALLOCATION(n)
+    {
+        struct policy *p = NULL;
+
+        if (policy_new(&policy_bucket, &POLICY_CONF_DEFAULTS, &p, NULL) == 0) {
+            assert_true(pick_size(p, 10) > 0);
+            p->ops->tick(p, herd.hint.now_us);
+        }
+        policy_unref(p);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dp_35_the_first_ranges_share_4096_characters),      cmocka_unit_test(dp_35_ranges_follow_what_comes),
-        cmocka_unit_test(whoever_got_least_is_next_when_it_is_too_uneven),   cmocka_unit_test(a_worker_that_is_away_is_replaced),
-        cmocka_unit_test(ranges_begin_anew_when_the_workers_change),         cmocka_unit_test(characters_are_counted_not_bytes),
-        cmocka_unit_test(workers_that_do_all_by_themselves_have_no_buckets),
+        cmocka_unit_test(dp_35_first_ranges_are_equal_parts),
+        cmocka_unit_test(dp_35_ranges_follow_what_came),
+        cmocka_unit_test(dp_35_an_uneven_interval_is_balanced),
+        cmocka_unit_test(dp_35_a_registration_begins_anew),
+        cmocka_unit_test(dp_35_somebody_else_serves_for_one_that_cannot),
+        cmocka_unit_test(dp_35_elsewhere_any_worker_is_taken),
+        cmocka_unit_test(more_requests_than_it_records_are_no_harm),
+        cmocka_unit_test(without_memory_any_worker_is_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,67 +1,76 @@
-/* dp_rank.c -- the rank with the fewest tokens (spec data-plane 6.15) */
-#include "on_loop.h"
+/* dp_rank.c -- the data-parallel rank with most room (spec data-plane 6.15) */
+#include "herd.h"
 
 #include "routing/dp_rank.h"
 
+static struct loop *loop;
 static struct dp_ranks *ranks;
+static struct timer step;
 
-static int set_up(void **state)
+static void put(size_t worker, const char *json)
 {
+    struct worker_loads *l = loads_read_json(str_of(json));
+
+    assert_non_null(l);
+    dp_ranks_put(ranks, herd.all[worker - 1], l);
+    loads_free(l);
+}
+
+#define RANK(rank, used) "{\"dp_rank\":" #rank ",\"num_used_tokens\":" #used ",\"max_total_num_tokens\":1000}"
+
+static int choose(size_t worker, uint64_t cost)
+{
+    return dp_ranks_choose(ranks, loop, herd.all[worker - 1], cost);
+}
+
+static void on_step(struct timer *t)
+{
+    assert_int_equal(choose(1, 1), -1); /* nothing is known yet */
+    put(1, "{\"loads\":[" RANK(1, 20) "," RANK(0, 10) "," RANK(2, 20) "]}");
+    put(2, "{\"loads\":[{\"dp_rank\":0,\"token_usage\":0.5}]}"); /* shares only */
+    put(3, "{\"loads\":[" RANK(0, 7) "]}");
+    dp_ranks_publish(ranks);
+    assert_int_equal(choose(1, 11), 0);
+    assert_int_equal(choose(1, 1), 1); /* of equals the first */
+    assert_int_equal(choose(1, 5), 2);
+    assert_int_equal(choose(1, 5), 0);
+    assert_int_equal(choose(2, 1), -1);
+    assert_int_equal(choose(3, 1), 0);
+    assert_int_equal(choose(4, 1), -1);
+    dp_ranks_publish(ranks); /* a poll that nobody answered changes nothing */
+    assert_int_equal(choose(3, 1), 0);
+    put(3, "{\"loads\":[" RANK(0, 7) "," RANK(1, 0) "]}");
+    dp_ranks_publish(ranks);
+    assert_int_equal(choose(3, 1), 1);
+    assert_int_equal(choose(1, 1), -1);
+    assert_int_equal(dp_ranks_choose(NULL, loop, herd.all[0], 1), -1);
+    loop_stop(loop);
+}
+
+static void the_rank_with_the_fewest_tokens_is_taken_and_charged(void **state)
+{
+    herd_make(4);
     assert_int_equal(loop_new("test", 0, &loop, NULL), 0);
     assert_int_equal(dp_ranks_new(&ranks), 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
+    timer_start(loop, &step, 0, on_step);
+    loop_run(loop);
     dp_ranks_free(ranks);
     loop_free(loop);
-    return 0;
 }
 
-static void the_emptiest_rank_is_chosen_and_grows_by_the_cost(void)
+static void a_cost_is_estimated_from_words(void **state)
 {
-    struct dp_ranks_draft *d = dp_ranks_begin();
-
-    assert_int_equal(dp_ranks_choose(ranks, loop, STR("http://a:1"), 1), -1);
-    dp_ranks_put(d, STR("http://a:1"), 1, 100);
-    dp_ranks_put(d, STR("http://a:1"), 0, 100);
-    dp_ranks_put(d, STR("http://a:1"), 2, 130);
-    dp_ranks_put(d, STR("http://b:1"), 7, 0);
-    dp_ranks_publish(ranks, d);
-    assert_int_equal(dp_ranks_choose(ranks, loop, STR("http://a:1"), 10), 0); /* of equals the lowest */
-    assert_int_equal(dp_ranks_choose(ranks, loop, STR("http://a:1"), 50), 1);
-    assert_int_equal(dp_ranks_choose(ranks, loop, STR("http://a:1"), 50), 0);
-    assert_int_equal(dp_ranks_choose(ranks, loop, STR("http://a:1"), 1), 2);
-    assert_int_equal(dp_ranks_choose(ranks, loop, STR("http://b:1"), 1), 7);
-    assert_int_equal(dp_ranks_choose(ranks, loop, STR("http://c:1"), 1), -1);
-}
-
-static void the_next_poll_says_who_is_still_there(void)
-{
-    struct dp_ranks_draft *d = dp_ranks_begin();
-
-    dp_ranks_put(d, STR("http://a:1"), 0, 5);
-    dp_ranks_publish(ranks, d);
-    dp_ranks_publish(ranks, dp_ranks_begin());
-    assert_int_equal(dp_ranks_choose(ranks, loop, STR("http://a:1"), 1), -1);
-    dp_ranks_publish(ranks, NULL); /* memory was out: nothing changes */
-}
-
-static void a_request_costs_by_its_words(void)
-{
-    assert_int_equal(dp_rank_cost(STR_NONE), 1);
-    assert_int_equal(dp_rank_cost(STR("   ")), 1);
+    assert_int_equal(dp_rank_cost(STR("")), 1);
     assert_int_equal(dp_rank_cost(STR("one")), 2);
-    assert_int_equal(dp_rank_cost(STR(" a b\nc\td  e f g h i j ")), 13);
+    assert_int_equal(dp_rank_cost(STR("  one\ttwo \n three ")), 4);
+    assert_int_equal(dp_rank_cost(STR("a b c d e f g h i j")), 13);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE(the_emptiest_rank_is_chosen_and_grows_by_the_cost, set_up, tear_down),
-        SCENE(the_next_poll_says_who_is_still_there, set_up, tear_down),
-        SCENE(a_request_costs_by_its_words, set_up, tear_down),
+        cmocka_unit_test(the_rank_with_the_fewest_tokens_is_taken_and_charged),
+        cmocka_unit_test(a_cost_is_estimated_from_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

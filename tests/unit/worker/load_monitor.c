@@ -78,6 +78,7 @@ static void monitor(void (*step)(struct timer *t))
     assert_non_null(s.monitor);
     look();
     assert_int_equal(s.shown, 0);
+    load_monitor_want(s.monitor, true);
     timer_start(fleet.loop, &s.step, 5, step);
 }
 
