@@ -167,7 +167,7 @@ static const struct option LAUNCH_OPTIONS[] = {
       .rule = { 1, UINT32_MAX, "Must be >= 1s and < 4294967296s" },
       .help = "bucket: pause between adjustments of the buckets" },
     { .name = "--dp-aware", .type = OPT_FLAG, AT(dp_aware), .help = "treat each data-parallel rank as a worker" },
-    { .name = "--dp-minimum-tokens-scheduler", .type = OPT_FLAG, AT(dp_minimum_tokens_scheduler), .state = OPT_NOT_YET,
+    { .name = "--dp-minimum-tokens-scheduler", .type = OPT_FLAG, AT(dp_minimum_tokens_scheduler),
       .help = "choose the data-parallel rank with the fewest tokens" },
     { .name = "--routing-key-override", .type = OPT_FLAG, AT(routing_key_override),
       .help = "let a request's routing key decide before the policy does" },

@@ -41,13 +41,14 @@ static const struct http_call_ops LEG_OPS = { .on_head = on_head, .on_body = on_
 /* ---- legs and steps ---- */
 
 /* The one place where a leg is let go, whatever its call is doing. */
-void pair_release(struct leg *leg)
+void pair_release(struct leg *leg, enum breaker_outcome outcome)
 {
     http_call_cancel(&leg->call);
     if (!leg->worker)
         return;
-    worker_count_busy(leg->worker, loop_now_us(pair_loop(leg->pair)) - leg->picked_us);
-    dispatch_report(leg->pair->dispatcher, leg->worker, leg->outcome, leg->probe);
+    if (!leg->judged || outcome == BREAKER_FAILURE)
+        dispatch_report(leg->pair->dispatcher, leg->worker, outcome, leg->probe);
+    worker_count_busy(leg->worker, pair_now(leg->pair) - leg->picked_us);
     worker_load_end(leg->worker);
     key_loads_end(&leg->key, leg->worker);
     worker_unref(leg->worker);
@@ -64,8 +65,8 @@ void pair_drop_gathered(struct pair *p)
 
 static void drop_attempt(struct pair *p)
 {
-    pair_release(&p->prefill);
-    pair_release(&p->decode);
+    pair_release(&p->prefill, BREAKER_NOTHING); /* who ended for a reason of its own has been let go before */
+    pair_release(&p->decode, BREAKER_NOTHING);
     pair_drop_gathered(p);
     buf_fini(&p->held);
     buf_fini(&p->merged);
@@ -114,8 +115,7 @@ static void begin_leg(struct pair *p, struct leg *leg, enum policy_leg role, con
         .shadow = pick->shadow,
         .probe = pick->probe,
         .key = pick->key,
-        .outcome = BREAKER_NOTHING,
-        .picked_us = loop_now_us(pair_loop(p)),
+        .picked_us = pair_now(p),
     };
 }
 
@@ -138,7 +138,7 @@ void pair_take(struct pair *p, const struct pair_picked *picked)
 
     ex->facts.pair = arena_printf(&ex->arena, "prefill=%s, decode=%s", picked->prefill.worker->id, picked->decode.worker->id);
     p->model = picked->model;
-    p->retry = picked->decode.retry;
+    p->retry = picked->prefill.retry;
     p->runtime = worker_runtime_text(picked->prefill.worker->spec.runtime);
     begin_leg(p, &p->prefill, POLICY_PREFILL, &picked->prefill);
     begin_leg(p, &p->decode, POLICY_DECODE, &picked->decode);
@@ -195,7 +195,7 @@ static int send_first(struct pair *p)
     int r;
 
     if (p->request.answers > 1) {
-        pair_release(&p->prefill);
+        pair_release(&p->prefill, BREAKER_NOTHING);
         p->prefill.ended = true;
         return send_decode(p, STR_NONE);
     }
@@ -346,7 +346,7 @@ static void on_head(struct http_call *call, const struct http_head *head)
 
     assert(p->step == PAIR_SENT);
     leg->status = head->status;
-    leg->outcome = worker_judge_status(&leg->worker->spec.judge, head->status);
+    leg->head_us = pair_now(p);
     dispatch_heed(p->dispatcher, leg->worker, head);
     if (head->status < 200 || head->status > 299) {
         pair_refuse(leg, head);
@@ -386,13 +386,26 @@ static void on_body(struct http_call *call, struct str part)
         pair_leg_failed(leg, ERR_LIMIT);
 }
 
+/* A stream may go on for hours: the breaker does not wait for its end. */
+static void judge_probe(struct leg *leg)
+{
+    if (!leg->probe || pair_now(leg->pair) < leg->head_us + DISPATCH_PROBE_MS * 1000ull)
+        return;
+    dispatch_report(leg->pair->dispatcher, leg->worker, worker_judge_status(&leg->worker->spec.judge, leg->status),
+                    /* probe= */ true);
+    leg->probe = false;
+    leg->judged = true;
+}
+
 static void on_batch(struct http_call *call)
 {
     struct leg *leg = call->owner;
     struct pair *p = leg->pair;
 
-    if (leg->worker && leg->status >= 200 && leg->status <= 299)
-        worker_heard(leg->worker, loop_now_us(pair_loop(p)));
+    if (leg->worker && leg->status >= 200 && leg->status <= 299) {
+        worker_heard(leg->worker, pair_now(p));
+        judge_probe(leg);
+    }
     if (leg->role != POLICY_DECODE || p->step != PAIR_REPLYING)
         return;
     if (p->sink->ops->on_batch)
@@ -413,7 +426,7 @@ static void on_end(struct http_call *call, int status)
         return;
     }
     leg->ended = true;
-    pair_release(leg);
+    pair_release(leg, worker_judge_status(&leg->worker->spec.judge, leg->status));
     if (leg->role == POLICY_PREFILL)
         prefill_ended(p);
     else if (p->step == PAIR_REPLYING || merges_whole(p))
@@ -570,6 +583,8 @@ static void finish_merged(struct pair *p)
 /* Decode's reply is whole: it ended, or its stream said so. */
 void pair_finish(struct pair *p)
 {
+    if (p->decode.worker)
+        pair_release(&p->decode, worker_judge_status(&p->decode.worker->spec.judge, p->decode.status));
     if (merges_whole(p)) {
         finish_merged(p);
         return;

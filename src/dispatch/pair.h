@@ -29,11 +29,13 @@ struct pair_tried {
 struct pair_picked {
     struct dispatch_pick prefill, decode;
     struct str model; /* canonical; in: {NULL, 0} the first time */
-    bool repeated;    /* one of them failed this request before: no other one stands */
 };
-void pair_put_back(struct dispatcher *d, struct dispatch_pick *pick); /* a pick that is not used after all; empty afterwards */
 bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
                const struct pair_tried *decode, struct pair_picked *ret, struct dispatch_failure *failure);
+
+/* Whom could the next pair be picked from? The worse of both sides. */
+enum dispatch_outlook pair_outlook(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
+                                   const struct pair_tried *decode);
 
 /* metrics.c: spec operations 8.5, backend_type "pd" */
 void pair_count_request(struct dispatcher *d, struct str model, const char *endpoint, bool streaming);

@@ -8,13 +8,33 @@
 #include "base/log.h"
 #include "dispatch/pair_internal.h"
 
-#define TARGET            "smg::dispatch"
-#define RETRY_AFTER_MAX_S 30u
+#define TARGET "smg::dispatch"
 
-static bool try_again(struct pair *p, struct leg *blamed, const struct dispatch_failure *failure);
+/* How the next attempt comes about (retry.h). */
+enum how {
+    HOW_NEVER,
+    HOW_AT_ONCE,   /* with somebody else at once; nobody else left: after a pause */
+    HOW_ELSEWHERE, /* with somebody else at once, or not at all */
+    HOW_LATER,     /* after a pause */
+};
+
+static bool try_again(struct pair *p, enum how how, const struct dispatch_failure *failure);
 static void again(struct timer *t);
 
 /* ---- an engine says no ---- */
+
+static void spare(struct pair_tried *t, const struct worker *w)
+{
+    if (t->n < DISPATCH_TRIED_MAX)
+        t->of[t->n++] = worker_ref(w);
+}
+
+/* The leg that is to blame: others come first from now on. */
+static void let_go(struct leg *leg, enum breaker_outcome outcome)
+{
+    spare(leg->role == POLICY_PREFILL ? &leg->pair->tried_prefill : &leg->pair->tried_decode, leg->worker);
+    pair_release(leg, outcome);
+}
 
 static unsigned retry_after(const struct http_head *head)
 {
@@ -32,7 +52,7 @@ void pair_refuse(struct leg *leg, const struct http_head *head)
         pair_count_worker_error(p->dispatcher, leg->role, head->status);
         worker_count_failure(leg->worker);
     }
-    pair_release(leg->role == POLICY_PREFILL ? &p->decode : &p->prefill);
+    pair_release(leg->role == POLICY_PREFILL ? &p->decode : &p->prefill, BREAKER_NOTHING);
     pair_drop_gathered(p);
     buf_fini(&p->held);
     pair_keep_fields(p, head);
@@ -115,9 +135,9 @@ void pair_refusal_ends(struct pair *p)
     log_warn(TARGET, "an engine refused its part of a request", LF_STR("request_id", p->request.ex->request_id),
              LF_STR("worker", leg->worker->spec.url), LF_UINT("status", leg->status), LF_UINT("attempt", p->attempts));
     describe_refusal(p, &failure);
-    if (try_again(p, leg, &failure))
+    let_go(leg, worker_judge_status(&leg->worker->spec.judge, leg->status));
+    if (retry_status(failure.status) && try_again(p, HOW_LATER, &failure))
         return;
-    pair_release(leg);
     if (leg->role == POLICY_DECODE && p->request.stream)
         reply_error_event(p);
     else
@@ -141,20 +161,23 @@ static void describe_transport(struct pair *p, int status, struct dispatch_failu
     f->message = arena_printf(&p->request.ex->arena, "Transport error: %.*s", STR_FMT(f->message));
 }
 
-/* Could other engines do what these could not? As dispatch.c: what timed out while an engine worked on it has had its time. */
-static bool is_worth_another(const struct leg *leg, int status)
+/* What a failed connection calls for, as dispatch.c has it for one worker. */
+static enum how what_next(const struct leg *leg, int status)
 {
+    if (err_is_tls(status))
+        return HOW_AT_ONCE;
     switch (status) {
     case ERR_REFUSED:
     case ERR_UNREACHABLE:
     case ERR_RESOLVE:
     case ERR_RESET:
     case ERR_CLOSED:
-        return true;
+    case ERR_PROTOCOL:
+        return HOW_AT_ONCE;
     case ERR_TIMEOUT:
-        return leg->call.step == CALL_CONNECTING;
+        return leg->call.step == CALL_CONNECTING ? HOW_AT_ONCE : HOW_ELSEWHERE;
     default:
-        return err_is_tls(status);
+        return HOW_NEVER;
     }
 }
 
@@ -163,6 +186,7 @@ void pair_leg_failed(struct leg *leg, int status)
     struct pair *p = leg->pair;
     struct dispatch_failure failure;
     bool after_head = p->step == PAIR_REPLYING;
+    enum how how = what_next(leg, status);
 
     if (after_head && p->done.found) { /* all that the client was to get is there */
         pair_finish(p);
@@ -176,60 +200,56 @@ void pair_leg_failed(struct leg *leg, int status)
     if (leg->worker && status != ERR_NOMEM && status != ERR_LIMIT) {
         worker_count_failure(leg->worker);
         pair_count_worker_error(p->dispatcher, leg->role, failure.status);
+        let_go(leg, dispatch_blame(p->dispatcher, leg->worker, status, dispatch_waited_ms(&leg->call)));
     }
-    if (leg->worker)
-        leg->outcome = dispatch_blame(p->dispatcher, leg->worker, status, dispatch_waited_ms(&leg->call));
-    if (!after_head && is_worth_another(leg, status) && try_again(p, leg, &failure))
+    if (!after_head && how != HOW_NEVER && try_again(p, how, &failure))
         return;
     pair_give_up(p, &failure, after_head);
 }
 
 /* ---- another attempt ---- */
 
-static void spare(struct pair_tried *t, const struct worker *w)
+/* How long to wait before the next attempt; 0 = not at all. UINT32_MAX: there is none. */
+static uint32_t pause_ms(struct pair *p, enum how how, const struct dispatch_failure *failure)
 {
-    if (w && t->n < DISPATCH_TRIED_MAX)
-        t->of[t->n++] = worker_ref(w);
+    enum dispatch_outlook outlook = pair_outlook(p->dispatcher, &p->request, &p->tried_prefill, &p->tried_decode);
+    uint32_t head_ms = p->dispatcher->conf.head_ms, ms;
+
+    if (p->attempts >= p->retry.attempts_max || (head_ms && pair_now(p) >= p->began_us + (uint64_t)head_ms * 1000))
+        return UINT32_MAX;
+    if (outlook == OUTLOOK_NOBODY || (how == HOW_ELSEWHERE && outlook != OUTLOOK_UNTRIED))
+        return UINT32_MAX;
+    if (outlook == OUTLOOK_UNTRIED && how != HOW_LATER)
+        return 0;
+    ms = retry_backoff_ms(&p->retry, p->attempts - 1, &pair_loop(p)->random);
+    if (outlook == OUTLOOK_UNTRIED)
+        return ms;
+    return (uint32_t)MAX((uint64_t)ms, MIN((uint64_t)failure->retry_after_s * 1000, (uint64_t)p->retry.max_ms));
 }
 
-/* True: another attempt is coming, FAILURE is the answer should nobody be there for it. The leg that failed is not picked again while another candidate stands; the
- * other one may be. A connection that failed is no reason to wait when somebody else can be asked. */
-static bool try_again(struct pair *p, struct leg *blamed, const struct dispatch_failure *failure)
+/* True: another attempt is coming, FAILURE is the answer should nobody be there for it. The side that failed is not picked again while another candidate stands; the other
+ * side may be. */
+static bool try_again(struct pair *p, enum how how, const struct dispatch_failure *failure)
 {
-    struct pair_picked picked = { .model = p->model };
-    struct dispatch_failure none;
-    bool at_once;
-    uint64_t pause_ms;
+    uint32_t ms = pause_ms(p, how, failure);
 
-    if (!retry_status(failure->status))
-        return false;
-    spare(blamed->role == POLICY_PREFILL ? &p->tried_prefill : &p->tried_decode, blamed->worker);
-    if (p->attempts >= p->retry.attempts_max ||
-        !pair_pick(p->dispatcher, &p->request, &p->tried_prefill, &p->tried_decode, &picked, &none)) {
+    if (ms == UINT32_MAX) {
         pair_count_retries_exhausted(p->dispatcher, p->request.endpoint);
         return false;
     }
     p->failure = *failure;
-    at_once = failure->cause < 0 && !picked.repeated;
-    pause_ms = MAX(retry_backoff_ms(&p->retry, p->attempts - 1, &pair_loop(p)->random),
-                   (uint64_t)MIN(failure->retry_after_s, RETRY_AFTER_MAX_S) * 1000);
     pair_count_retry(p->dispatcher, p->request.endpoint);
     pair_enter(p, PAIR_WAITING);
-    if (!at_once) {
-        pair_put_back(p->dispatcher, &picked.prefill);
-        pair_put_back(p->dispatcher, &picked.decode);
-        timer_start(pair_loop(p), &p->timer, pause_ms, again);
+    if (ms == 0) {
+        again(&p->timer);
         return true;
     }
-    pair_take(p, &picked);
-    if (pair_attempt(p) < 0) {
-        dispatch_out_of_memory(&p->failure);
-        pair_give_up(p, &p->failure, /* after_head= */ false);
-    }
+    dispatch_count_backoff(p->dispatcher, p->attempts, ms);
+    timer_start(pair_loop(p), &p->timer, ms, again);
     return true;
 }
 
-/* The pause is over. */
+/* The pause is over, if there was one. */
 static void again(struct timer *t)
 {
     struct pair *p = CONTAINER_OF(t, struct pair, timer);

@@ -14,11 +14,11 @@ struct leg {
     const struct worker *shadow; /* of its pick, as long */
     struct key_hold key;         /* counted beside the load */
     struct http_call call;
-    uint64_t picked_us;           /* loop clock */
-    unsigned status;              /* of its head; 0 = none yet */
-    bool ended;                   /* its whole reply came */
-    bool probe;                   /* it is the probe of its worker's breaker */
-    enum breaker_outcome outcome; /* what the breaker is told when the leg is let go */
+    bool probe;                  /* the probe of its worker's breaker, which is still to be told how it went */
+    bool judged;                 /* the breaker knows that it went well, so far */
+    uint64_t picked_us, head_us; /* loop clock */
+    unsigned status;             /* of its head; 0 = none yet */
+    bool ended;                  /* its whole reply came */
 };
 
 struct pair {
@@ -60,10 +60,16 @@ static inline struct loop *pair_loop(const struct pair *p)
     return p->dispatcher->loop;
 }
 
+static inline uint64_t pair_now(const struct pair *p)
+{
+    return loop_now_us(p->dispatcher->loop);
+}
+
 /* ---- pair.c ---- */
 
 void pair_enter(struct pair *p, enum pair_step step);
-void pair_release(struct leg *leg); /* the one place where a leg is let go, whatever its call is doing */
+/* The one place where a leg is let go, whatever its call is doing; its worker's breaker is told how it went. */
+void pair_release(struct leg *leg, enum breaker_outcome outcome);
 void pair_drop_gathered(struct pair *p);
 void pair_keep_fields(struct pair *p, const struct http_head *head); /* as p->head, which lives as long as the attempt */
 
@@ -78,6 +84,6 @@ void pair_finish(struct pair *p);              /* decode's reply is whole, or it
 void pair_refuse(struct leg *leg, const struct http_head *head);
 /* The error's body is there, or as much of it as is wanted. */
 void pair_refusal_ends(struct pair *p);
-/* LEG's call ended with STATUS, a negative err_code. */
+/* LEG's call ended with STATUS, a negative err_code; or the leg cannot go on (ERR_NOMEM, ERR_LIMIT). */
 void pair_leg_failed(struct leg *leg, int status);
 void pair_give_up(struct pair *p, const struct dispatch_failure *failure, bool after_head);

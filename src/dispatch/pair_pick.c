@@ -71,10 +71,8 @@ static struct dispatch_pick pick_leg(struct dispatcher *d, const struct dispatch
 
     request.suits = suits;
     p = dispatch_pick(d, &request, leg, tried->of, tried->n, &ret->model, failure);
-    if (!p.worker && tried->n > 0) {
+    if (!p.worker && tried->n > 0)
         p = dispatch_pick(d, &request, leg, NULL, 0, &ret->model, failure);
-        ret->repeated |= p.worker != NULL;
-    }
     if (p.worker)
         pair_count_selection(d, leg, ret->model, p.policy);
     else if (failure->status == 503 && failure->cause == 0)
@@ -107,7 +105,8 @@ static unsigned common_ways(struct dispatcher *d, const struct dispatch_request 
     return 0;
 }
 
-void pair_put_back(struct dispatcher *d, struct dispatch_pick *pick)
+/* A pick that is not used after all. */
+static void put_back(struct dispatcher *d, struct dispatch_pick *pick)
 {
     dispatch_report(d, pick->worker, BREAKER_NOTHING, pick->probe);
     worker_load_end(pick->worker);
@@ -115,6 +114,15 @@ void pair_put_back(struct dispatcher *d, struct dispatch_pick *pick)
     worker_unref(pick->worker);
     shadow_end(pick->shadow);
     *pick = (struct dispatch_pick){ 0 };
+}
+
+enum dispatch_outlook pair_outlook(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
+                                   const struct pair_tried *decode)
+{
+    enum dispatch_outlook a = dispatch_outlook(d, r, POLICY_PREFILL, prefill->of, prefill->n),
+                          b = dispatch_outlook(d, r, POLICY_DECODE, decode->of, decode->n);
+
+    return MIN(a, b);
 }
 
 bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const struct pair_tried *prefill,
@@ -135,7 +143,7 @@ bool pair_pick(struct dispatcher *d, const struct dispatch_request *r, const str
         suits_decode = suits_way(pair_handover(ret->prefill.worker));
     ret->decode = pick_leg(d, r, POLICY_DECODE, suits_decode, decode, ret, failure);
     if (!ret->decode.worker) {
-        pair_put_back(d, &ret->prefill);
+        put_back(d, &ret->prefill);
         return false;
     }
     r->ex->facts.policy = str_of(ret->decode.policy);

@@ -1,4 +1,5 @@
 """Prefill and decode on engines of their own: pairs, hand-over of both kinds, errors of either side, clients that leave (spec data-plane 13; cases 44 to 48 of its section 16)."""
+import contextlib
 import json
 import socket
 import subprocess
@@ -580,3 +581,44 @@ def test_workers_of_a_mode_that_is_off_are_noted(start):
     gateway = start(Gateway, "--prefill", "http://127.0.0.1:9", "--decode", "http://127.0.0.1:9")
     assert "--prefill and --decode are ignored without --pd-disaggregation" in gateway.output()
     assert gateway.loads() == []
+
+
+def test_only_the_breaker_of_the_side_that_failed_opens(start):
+    p, d = start(ScriptedEngine, answers(status_reply(500))), start(ScriptedEngine, hangs)
+    gateway = start(PairGateway, "--cb-failure-threshold", "3", prefill=[p], decode=[d]).ready()
+    assert gateway.chat().headers["x-smg-error-code"] in ("prefill_internal_error", "server_selection_failed")
+    state = {w.url: gateway.metrics()[f'smg_worker_cb_state{{worker="{w.url}"}}'] for w in (p, d)}
+    assert state == {p.url: 1, d.url: 0}
+    assert len(p.requests) == 3
+    gateway.idle()
+
+
+def test_dp_47_the_rank_with_the_fewest_tokens(start):
+    """--dp-minimum-tokens-scheduler: the load monitor's numbers decide, and what was sent since counts on top."""
+    loads = {"timestamp": "t", "dp_rank_count": 2,
+             "loads": [{"dp_rank": r, "num_used_tokens": n, "max_total_num_tokens": 1000} for r, n in ((0, 500), (1, 2))]}
+
+    class Told(ScriptedEngine):
+        def _serve(self, connection):
+            with connection, contextlib.suppress(OSError):
+                while request := self.read_request(connection):
+                    if request.startswith(b"GET /v1/loads"):
+                        connection.sendall(ok(json.dumps(loads).encode()))
+                    elif request.startswith(b"GET /v1/models"):
+                        connection.sendall(ok(b'{"object":"list","data":[{"id":"mock-model","owned_by":"sglang"}]}'))
+                    elif request.startswith(b"GET"):
+                        connection.sendall(ok(b"{}"))
+                    else:
+                        self.requests.append(request)
+                        connection.sendall(ok(b"{}"))
+
+    p, d = start(Told, None), start(Told, None)
+    gateway = start(PairGateway, "--dp-minimum-tokens-scheduler", "--load-monitor-interval", "1", prefill=[p], decode=[d]).ready()
+
+    def told():
+        assert gateway.chat().status_code == 200
+        return "routed_dp_rank" in body_of(p.requests[-1]) and "routed_dp_rank" in body_of(d.requests[-1])
+
+    wait_until(told, what="numbers of both engines")
+    assert body_of(p.requests[-1])["routed_dp_rank"] == 1 == body_of(d.requests[-1])["routed_dp_rank"]
+    assert body_of(d.requests[-1])["disagg_prefill_dp_rank"] == 1

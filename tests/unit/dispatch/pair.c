@@ -27,12 +27,17 @@ static const struct route ROUTES[] = {
 #define OK_OF(length, body) "HTTP/1.1 200 OK\r\ncontent-length: " #length "\r\n\r\n" body
 #define STREAM              "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
-static void open_with(const struct engine *engines)
+static void open_with(const struct engine *engines, struct retry_conf retry)
 {
-    stage_open(engines, (struct stage_conf){ .routes = ROUTES, .routes_n = ARRAY_LEN(ROUTES), .dispatch = { .pairs = true } });
+    stage_open(engines, (struct stage_conf){
+                            .routes = ROUTES, .routes_n = ARRAY_LEN(ROUTES), .dispatch = { .pairs = true, .retry = retry } });
 }
 
-#define OPEN(...) open_with((const struct engine[]){ __VA_ARGS__, { 0 } })
+#define ONCE   ((struct retry_conf){ .attempts_max = 1, .initial_ms = 1, .max_ms = 1, .multiplier = 1 })
+#define SLOWLY ((struct retry_conf){ .attempts_max = 2, .initial_ms = 60000, .max_ms = 60000, .multiplier = 1 })
+
+#define OPEN_WITH(retry, ...) open_with((const struct engine[]){ __VA_ARGS__, { 0 } }, retry)
+#define OPEN(...)             OPEN_WITH((struct retry_conf){ 0 }, __VA_ARGS__)
 
 static int close_all(void **state)
 {
@@ -161,8 +166,13 @@ static void an_error_of_either_side_ends_the_other_at_once(void **state)
     one_side_ends_the_other(0, "HTTP/1.1 400 X\r\ncontent-length: 3\r\n\r\nbad", "HTTP/1.1 400 ", "prefill_bad_request");
     one_side_ends_the_other(1, "HTTP/1.1 404 X\r\ncontent-length: 3\r\n\r\nbad", "HTTP/1.1 404 ", "decode_not_found");
     one_side_ends_the_other(1, "HTTP/1.1 301 X\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 301 ", "decode_error");
-    one_side_ends_the_other(1, "nonsense\r\n\r\n", "HTTP/1.1 502 ", "pd_transport_error");
+}
+
+static void what_is_no_http_of_either_side_ends_the_other(void **state)
+{
+    OPEN_WITH(ONCE, P, D);
     one_side_ends_the_other(0, "nonsense\r\n\r\n", "HTTP/1.1 502 ", "pd_transport_error");
+    one_side_ends_the_other(1, "nonsense\r\n\r\n", "HTTP/1.1 502 ", "pd_transport_error");
 }
 
 static void an_endless_error_is_cut(void **state)
@@ -266,7 +276,7 @@ static void a_client_that_leaves_during_the_pause_is_forgotten(void **state)
 {
     int client, p, d;
 
-    OPEN(P, D);
+    OPEN_WITH(SLOWLY, P, D);
     client = ask("");
     p = engine_hear(0);
     d = engine_hear(1);
@@ -412,6 +422,7 @@ int main(void)
         cmocka_unit_test_teardown(a_reply_that_is_whole_before_prefill_ends_is_kept, close_all),
         cmocka_unit_test_teardown(the_stream_is_over_with_done, close_all),
         cmocka_unit_test_teardown(an_error_of_either_side_ends_the_other_at_once, close_all),
+        cmocka_unit_test_teardown(what_is_no_http_of_either_side_ends_the_other, close_all),
         cmocka_unit_test_teardown(an_endless_error_is_cut, close_all),
         cmocka_unit_test_teardown(a_side_that_closes_is_replaced_and_the_other_asked_again, close_all),
         cmocka_unit_test_teardown(nothing_is_tried_again_after_the_reply_began, close_all),
