@@ -118,7 +118,7 @@ def some(n, **members):
 
 
 def test_a_real_gateway_under_load_is_seen_on_80_columns(start, engines, top):
-    gateway = start(Gateway, workers=engines).ready(2)
+    gateway = start(Gateway, "--policy", "round_robin", workers=engines).ready(2)
     stop = threading.Event()
 
     def ask():
