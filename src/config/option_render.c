@@ -325,6 +325,8 @@ static void put_page_row(const struct option *o, struct buf *out)
         put_cell(str_of(o->rule.reason), out);
         buf_puts(out, ". ");
     }
+    if (o->flags & OPT_LIVE)
+        buf_puts(out, "Live: may change while the process runs. ");
     if (o->state == OPT_NOT_YET && o->inert)
         buf_printf(out, "Accepted, because it means \"off\": `%s`. ", o->inert);
     buf_puts(out, "|\n");

@@ -110,6 +110,13 @@ bool dispatcher_wants_pair(const struct dispatcher *d, struct str model)
     return d->conf.pairs;
 }
 
+void dispatcher_set_retry(struct dispatcher *d, const struct retry_conf *retry)
+{
+    d->conf.retry = *retry;
+    for (unsigned i = 0; i < CANDIDATE_LISTS; i++) /* they hold what the workers say over it */
+        d->lists[i].of = NULL;
+}
+
 const struct worker_table *dispatcher_table(struct dispatcher *d)
 {
     return registry_table(d->registry, d->loop);

@@ -46,6 +46,9 @@ int dispatcher_new(struct loop *loop, struct http_client *client, struct registr
                    const struct dispatcher_conf *conf, struct dispatcher **ret) _must_check_;
 void dispatcher_free(struct dispatcher *d);
 
+/* From the next request on; on the dispatcher's loop. */
+void dispatcher_set_retry(struct dispatcher *d, const struct retry_conf *retry);
+
 /* The table of workers, good until the end of the turn. */
 const struct worker_table *dispatcher_table(struct dispatcher *d);
 

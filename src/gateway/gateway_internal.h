@@ -135,6 +135,19 @@ int gateway_make_policies(struct gateway *g, struct err *err) _must_check_;
 int gateway_reload_policies(struct gateway *g, const struct launch_config *before, const struct launch_config *now,
                             struct err *err) _must_check_;
 
+/* limits.c */
+int gateway_make_limits(struct gateway *g, struct err *err) _must_check_;
+void gateway_retry_conf(const struct launch_config *c, struct retry_conf *ret);
+struct gateway_limit_files {
+    struct scheduler_conf *scheduler; /* owned; NULL: the feature is off */
+    struct tenant_limits_conf *tenants;
+};
+int gateway_limit_files_read(const struct launch_config *c, struct gateway_limit_files *ret, struct err *err) _must_check_;
+void gateway_limit_files_free(struct gateway_limit_files *f);
+/* Control thread: from the settings BEFORE to NOW. */
+int gateway_reload_limits(struct gateway *g, const struct launch_config *before, const struct launch_config *now,
+                          struct gateway_limit_files *files, struct err *err) _must_check_;
+
 /* reload.c; control thread */
 void gateway_reload(struct gateway *g);
 

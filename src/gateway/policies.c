@@ -73,6 +73,12 @@ int gateway_reload_policies(struct gateway *g, const struct launch_config *befor
     params_moved = memcmp(&was, &is, sizeof was) != 0;
     if (params_moved || before->policy != now->policy)
         r = policy_set_change(g->policies, STR_NONE, policy_named(now->policy), &is, err);
+    if (r == 0 && now->pd_disaggregation &&
+        (params_moved || before->policy != now->policy || before->prefill_policy != now->prefill_policy))
+        r = policy_set_leg_change(g->policies, POLICY_PREFILL, role_policy(now, now->prefill_policy), &is, err);
+    if (r == 0 && now->pd_disaggregation &&
+        (params_moved || before->policy != now->policy || before->decode_policy != now->decode_policy))
+        r = policy_set_leg_change(g->policies, POLICY_DECODE, role_policy(now, now->decode_policy), &is, err);
     if (r == 0 && (params_moved || before->shadow_policy != now->shadow_policy))
         r = policy_set_shadow_change(g->policies, policy_named(now->shadow_policy), &is, err);
     gateway_loads_wanted(g);

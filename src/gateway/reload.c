@@ -21,6 +21,8 @@ struct reading {
     struct arena arena; /* owned: the strings of `config` and `report` */
     struct launch_config config;
     struct option_report report;
+    struct gateway_limit_files files; /* owned: the files that the configuration names */
+    struct err files_error;
     int result;
 };
 
@@ -28,6 +30,7 @@ static void start_reading(struct gateway *g);
 
 static void reading_free(struct reading *r)
 {
+    gateway_limit_files_free(&r->files);
     arena_fini(&r->arena);
     free(r);
 }
@@ -37,7 +40,9 @@ static void say_what_is_wrong(const struct reading *r)
     for (size_t i = 0; i < r->report.n; i++)
         if (r->report.problems[i].kind != OPTION_NOTE)
             log_error(TARGET, "configuration not reloaded", LF_STR("reason", r->report.problems[i].text));
-    if (r->result == ERR_NOMEM)
+    if (r->files_error.message[0])
+        log_error(TARGET, "configuration not reloaded", LF_CSTR("reason", r->files_error.message));
+    else if (r->result == ERR_NOMEM)
         log_error(TARGET, "configuration not reloaded", LF_CSTR("reason", "out of memory"));
 }
 
@@ -51,11 +56,11 @@ static void note_difference(const struct option *o, bool taken, void *arg)
 }
 
 /* Each part is told when its own settings moved. A failure (memory) leaves that part as it was. */
-static void apply(struct gateway *g, const struct launch_config *before)
+static void apply(struct gateway *g, const struct launch_config *before, struct gateway_limit_files *files)
 {
     struct err err = { 0 };
 
-    if (gateway_reload_policies(g, before, &g->running, &err) < 0)
+    if (gateway_reload_policies(g, before, &g->running, &err) < 0 || gateway_reload_limits(g, before, &g->running, files, &err) < 0)
         log_error(TARGET, "configuration not applied", LF_CSTR("reason", err.message));
 }
 
@@ -74,7 +79,7 @@ static void on_read(uv_work_t *work, int status)
     } else {
         unsigned taken = options_take(&LAUNCH_TABLE, &r->config, &g->running, note_difference, NULL);
 
-        apply(g, &before);
+        apply(g, &before, &r->files);
         g->running_arena = r->arena;
         r->arena = older; /* `before` pointed into it */
         reading_free(r);
@@ -90,6 +95,8 @@ static void read_all(uv_work_t *work)
     struct reading *r = CONTAINER_OF(work, struct reading, work);
 
     r->result = r->gateway->source->read(r->gateway->source->arg, &r->arena, &r->config, &r->report);
+    if (r->result == 0)
+        r->result = gateway_limit_files_read(&r->config, &r->files, &r->files_error);
 }
 
 static void start_reading(struct gateway *g)

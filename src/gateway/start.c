@@ -259,11 +259,6 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     struct dispatcher_conf dispatch = { .connect_ms = CONNECT_MS,
                                         .head_ms = c->request_timeout_s * 1000,
                                         .idle_ms = c->request_timeout_s * 1000,
-                                        .retry = { .attempts_max = c->disable_retries ? 1 : c->retry_max_retries,
-                                                   .initial_ms = c->retry_initial_backoff_ms,
-                                                   .max_ms = c->retry_max_backoff_ms,
-                                                   .multiplier = c->retry_backoff_multiplier,
-                                                   .jitter = c->retry_jitter_factor },
                                         .pairs = c->pd_disaggregation,
                                         .dp_ranks = g->dp_ranks };
     struct http_server_conf server = { .router = g->router,
@@ -275,6 +270,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     int r;
 
     t->gateway = g;
+    gateway_retry_conf(c, &dispatch.retry);
     snprintf(t->name, sizeof t->name, "loop %u", index);
     r = loop_new(t->name, CONTROL_INDEX + 1 + index, &t->loop, err);
     if (r < 0)
@@ -393,25 +389,6 @@ static int make_auth(struct gateway *g, struct err *err)
     return auth_new(&conf, &g->auth, err);
 }
 
-static int make_admission(struct gateway *g, struct err *err)
-{
-    const struct launch_config *c = g->config;
-    int max_class = sched_class_of(c->priority_scheduler_default_max_class);
-    struct admission_conf conf = { .limits = { .max_concurrent = c->max_concurrent_requests,
-                                               .queue_size = c->queue_size,
-                                               .queue_timeout_s = (uint32_t)c->queue_timeout_s,
-                                               .requests_per_second = c->rate_limit_tokens_per_second },
-                                   .tenant = { .trust_header = c->trust_tenant_header, .header = c->tenant_header_name },
-                                   .scheduler = c->priority_scheduler_enabled,
-                                   .default_max_class = max_class < 0 ? CLASS_DEFAULT : (enum sched_class)max_class,
-                                   .scheduler_file = c->priority_scheduler_config,
-                                   .tenant_names = c->priority_scheduler_tenant_metric_top_n,
-                                   .tenant_limits = c->tenant_rate_limit_enabled,
-                                   .tenant_limits_file = c->tenant_rate_limit_config };
-
-    return admission_new(&conf, &g->admission, err);
-}
-
 static int make_shared(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -422,7 +399,7 @@ static int make_shared(struct gateway *g, struct err *err)
     r = make_auth(g, err);
     if (r < 0)
         return r;
-    r = make_admission(g, err);
+    r = gateway_make_limits(g, err);
     if (r < 0)
         return r;
     if (c->prometheus_duration_buckets.n &&

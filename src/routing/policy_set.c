@@ -342,6 +342,45 @@ int policy_set_reset(struct policy_set *s, struct str model)
     return next ? publish(s, next) : ERR_NOMEM;
 }
 
+/* *PLACE of NEXT, a copy of the rows that is published then, becomes P (taken). */
+static int replace(struct policy_set *s, struct rows *next, struct policy **place, struct policy *p, struct err *err)
+{
+    int r;
+
+    policy_unref(*place);
+    *place = p;
+    r = publish(s, next);
+    return r < 0 ? err_set(err, r, "out of memory") : 0;
+}
+
+/* A new policy, or none, and a copy of the rows to put it into. */
+static int prepare(const struct policy_set *s, const struct policy_ops *ops, const struct policy_conf *conf, struct policy **ret,
+                   struct rows **ret_next, struct err *err)
+{
+    int r = ops ? policy_conf_check(conf, err) : 0;
+
+    *ret = NULL;
+    if (r == 0 && ops)
+        r = policy_new(ops, conf, ret, err);
+    if (r < 0)
+        return r;
+    *ret_next = rows_copy(s->rows, STR_NONE);
+    if (*ret_next)
+        return 0;
+    policy_unref(*ret);
+    return err_set(err, ERR_NOMEM, "out of memory");
+}
+
+int policy_set_leg_change(struct policy_set *s, enum policy_leg leg, const struct policy_ops *ops, const struct policy_conf *conf,
+                          struct err *err)
+{
+    struct policy *p;
+    struct rows *next;
+    int r = prepare(s, ops, conf, &p, &next, err);
+
+    return r < 0 ? r : replace(s, next, &next->legs[leg], p, err);
+}
+
 static void forget_counts(struct shadow_counts *c)
 {
     _Atomic uint64_t *const all[] = { &c->decisions, &c->agreed,         &c->prompt,         &c->matched,
@@ -353,24 +392,14 @@ static void forget_counts(struct shadow_counts *c)
 
 int policy_set_shadow_change(struct policy_set *s, const struct policy_ops *ops, const struct policy_conf *conf, struct err *err)
 {
-    struct policy *p = NULL;
+    struct policy *p;
     struct rows *next;
-    int r = ops ? policy_conf_check(conf, err) : 0;
+    int r = prepare(s, ops, conf, &p, &next, err);
 
-    if (r == 0 && ops)
-        r = policy_new(ops, conf, &p, err);
     if (r < 0)
         return r;
-    next = rows_copy(s->rows, STR_NONE);
-    if (!next) {
-        policy_unref(p);
-        return err_set(err, ERR_NOMEM, "out of memory");
-    }
-    policy_unref(next->shadow);
-    next->shadow = p;
     forget_counts(&s->shadow);
-    r = publish(s, next);
-    return r < 0 ? err_set(err, r, "out of memory") : 0;
+    return replace(s, next, &next->shadow, p, err);
 }
 
 static struct str primary_model(const struct worker *w)

@@ -67,6 +67,10 @@ bool policy_set_wants_loads(const struct policy_set *s);
 int policy_set_change(struct policy_set *s, struct str model, const struct policy_ops *ops, const struct policy_conf *conf,
                       struct err *err) _must_check_;
 
+/* The same for the leg of a pair, POLICY_PREFILL or POLICY_DECODE, of all models. OPS NULL: it has none of its own any more. */
+int policy_set_leg_change(struct policy_set *s, enum policy_leg leg, const struct policy_ops *ops, const struct policy_conf *conf,
+                          struct err *err) _must_check_;
+
 /* MODEL has no policy of its own any more. ERR_NOT_FOUND: it had none. ERR_NOMEM. */
 int policy_set_reset(struct policy_set *s, struct str model) _must_check_;
 

@@ -131,6 +131,36 @@ def test_sighup_reads_the_configuration_file_again(start, pair, tmp_path):
     chat(gateway)
 
 
+def test_limits_and_retries_change_with_the_file(start, tmp_path):
+    file, tenants = tmp_path / "smg.yaml", tmp_path / "tenants.yaml"
+    engine = start(Engine, "--tokens-per-second", "20")
+    tenants.write_text("default_policy: {tokens_per_minute: 1000000, requests_per_minute: 1000, model_rules: []}\n")
+
+    def configure(**options):
+        file.write_text(json.dumps({"max-concurrent-requests": 1, "queue-size": 0, "tenant-rate-limit-enabled": True,
+                                    "tenant-rate-limit-config": str(tenants), **options}))
+
+    configure()
+    gateway = start(Gateway, "--config", file, workers=[engine]).ready(1)
+    with gateway.client.stream("POST", "/v1/chat/completions", json={**CHAT, "max_tokens": 400, "stream": True}) as held:
+        assert held.status_code == 200
+        assert gateway.client.post("/v1/chat/completions", json=CHAT).status_code == 429
+        configure(**{"max-concurrent-requests": 2})
+        gateway.kill(signal.SIGHUP)
+        wait_until(lambda: gateway.client.post("/v1/chat/completions", json=CHAT).status_code == 200, what="room for two")
+    tenants.write_text("default_policy: {tokens_per_minute: 0}\n")
+    gateway.kill(signal.SIGHUP)
+    wait_until(lambda: "configuration not reloaded" in gateway.output() and "tenants.yaml" in gateway.output(), what="the reason")
+    engine.faults(fail_rate=1.0, fail_status=500)
+    asked = len(engine.requests())
+    configure(**{"max-concurrent-requests": 2, "retry-max-retries": 2, "retry-initial-backoff-ms": 1})
+    tenants.write_text("default_policy: {tokens_per_minute: 1000000, requests_per_minute: 1000, model_rules: []}\n")
+    gateway.kill(signal.SIGHUP)
+    wait_until(lambda: "--retry-max-retries" in gateway.output(), what="the new number of attempts")
+    wait_until(lambda: gateway.client.post("/v1/chat/completions", json=CHAT).status_code == 500, what="the engine's error")
+    assert len([r for r in engine.requests()[asked:] if r["path"] == "/v1/chat/completions"]) == 2
+
+
 def test_sighup_without_a_file_ends_nothing(start, pair):
     gateway = start(Gateway, workers=pair)
     gateway.kill(signal.SIGHUP)
