@@ -141,6 +141,17 @@ def test_the_page_of_auth(reader, monkeypatch, tmp_path):
     assert '"workers":[' in said[1] and '"workers":[' in said[-1]
 
 
+def test_the_page_of_configuration(reader, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = [text for text in paste_page(reader, "docs/configuration.md", 7).values() if text]
+    assert '"default":{"policy":"cache_aware"' in said[0] and '"cache_threshold":0.5' in said[1] and '"policy":"least_load"' in said[2]
+
+
+def test_the_page_of_routing(reader):
+    said = [text for text in paste_page(reader, "docs/routing.md", 10).values() if text]
+    assert "x-smg-route: attempt=1; leg=regular;" in said[-1]
+
+
 def test_the_page_of_limits(reader):
     said = [text for text in paste_page(reader, "docs/limits.md", 9).values() if text is not None]
     assert sum('"text"' in text for text in said) == 3
