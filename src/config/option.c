@@ -507,7 +507,7 @@ static int open_config(struct parse *p)
             continue;
         if (p->seen[i].source == OPTION_DEFAULT)
             r = read_environment(p, o);
-        return r == 0 && path->n ? option_config_read(p->table, *path, p->arena, p->report, &p->config) : r;
+        return r == 0 && path->n ? option_config_read(p->table, p->in, *path, p->arena, p->report, &p->config) : r;
     }
     return 0;
 }

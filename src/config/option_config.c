@@ -8,6 +8,7 @@
  */
 #include "config/option_internal.h"
 
+#include "base/file.h"
 #include "config/yaml.h"
 
 /* KEY names O: its name or an alias, without the leading dashes. */
@@ -43,8 +44,22 @@ static bool is_known(const struct option_table *table, struct str key)
     return false;
 }
 
-int option_config_read(const struct option_table *table, struct str path, struct arena *arena, struct option_report *report,
-                       struct json *ret)
+/* The file's text as a document; what is wrong is in *ERR, the path in front. */
+static int read_document(const struct option_input *in, const char *path, struct arena *arena, struct json_doc *ret,
+                         struct err *err)
+{
+    int (*read_file)(const char *, size_t, struct buf *, struct err *) = in->read_file ? in->read_file : file_read;
+    _cleanup_(buf_fini) struct buf text = { 0 };
+    int r = read_file(path, YAML_TEXT_MAX, &text, err);
+
+    if (r < 0)
+        return r;
+    r = yaml_parse(buf_str(&text), arena, ret, err);
+    return r < 0 ? err_wrap(err, r, "%s", path) : 0;
+}
+
+int option_config_read(const struct option_table *table, const struct option_input *in, struct str path, struct arena *arena,
+                       struct option_report *report, struct json *ret)
 {
     struct json_doc *doc = arena_new(arena, struct json_doc);
     struct err err = { 0 };
@@ -53,7 +68,7 @@ int option_config_read(const struct option_table *table, struct str path, struct
 
     if (!doc)
         return ERR_NOMEM;
-    r = yaml_read_file(path.p, arena, doc, &err); /* a token of argv, or a variable: a NUL stands behind it */
+    r = read_document(in, path.p, arena, doc, &err); /* a token of argv, or a variable: a NUL stands behind it */
     if (r == ERR_NOMEM)
         return r;
     if (r < 0) {

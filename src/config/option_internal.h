@@ -45,8 +45,8 @@ const char *option_value_word(const struct option *o);
 bool option_word_in(const char *list, struct str text);
 
 /* The file PATH by the keys of TABLE: *RET is its map, absent or null when there is nothing in it. What is wrong with it is in REPORT. 0 or ERR_NOMEM. Blocking. */
-int option_config_read(const struct option_table *table, struct str path, struct arena *arena, struct option_report *report,
-                       struct json *ret) _must_check_;
+int option_config_read(const struct option_table *table, const struct option_input *in, struct str path, struct arena *arena,
+                       struct option_report *report, struct json *ret) _must_check_;
 
 /* Does KEY name O in a file? */
 bool option_config_names(const struct option *o, struct str key);

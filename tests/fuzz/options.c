@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_ASSERT(again.n == report.n && again.worst == report.worst);
     if (r == 0) {
         FUZZ_ASSERT(c.port > 0 && c.prometheus_port > 0 && c.port != c.prometheus_port);
-        FUZZ_ASSERT(c.policy == LAUNCH_ROUND_ROBIN || c.policy == LAUNCH_RANDOM || c.policy == LAUNCH_POWER_OF_TWO);
+        FUZZ_ASSERT(c.policy != LAUNCH_POLICY_UNSET);
         FUZZ_ASSERT(c.request_timeout_s > 0 && c.request_timeout_s <= LAUNCH_SECONDS_MAX);
         FUZZ_ASSERT(c.health_check_endpoint.n && c.health_check_endpoint.p[0] == '/');
         FUZZ_ASSERT(c.port == d.port && c.worker_urls.n == d.worker_urls.n && str_eq(c.host, d.host) &&
