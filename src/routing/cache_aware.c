@@ -261,6 +261,22 @@ static int shallower_holder(const struct decision *d, const struct prefix_prompt
     return exceeds_threshold(d, prompt, matched, total) ? found : -1;
 }
 
+/* For somebody who asks: how much of the prompt those have who know most of it; of the others is known only that it is less. */
+static void tell_matches(const struct decision *d, const struct prefix_match *match, struct policy_choice *choice)
+{
+    if (!choice->scores || !match->matched)
+        return;
+    choice->score_name = "matched";
+    for (size_t i = 0; i < d->n; i++)
+        choice->scores[i] = NAN;
+    for (unsigned i = 0; i < match->holders.n; i++) {
+        int at = place_of(d, match->holders.numbers[i]);
+
+        if (at >= 0)
+            choice->scores[at] = (double)match->matched;
+    }
+}
+
 static int by_prompt(struct decision *d, struct policy_choice *choice)
 {
     const struct policy_hint *hint = d->hint;
@@ -276,6 +292,7 @@ static int by_prompt(struct decision *d, struct policy_choice *choice)
     prefix_index_match(d->ca->index, &prompt, d->now_s, &path, &match);
     choice->matched = match.matched;
     choice->total = match.total;
+    tell_matches(d, &match, choice);
     choice->branch = "cache_miss";
     if (is_imbalanced(d, d->view.load_max)) {
         choice->branch = "imbalanced";
