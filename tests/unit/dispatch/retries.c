@@ -36,10 +36,17 @@ static uint64_t ms_now(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void again(void)
+/* The record is the loop's, also between two requests: a client that left may still be on its way out. */
+static void forget_record(void *arg)
 {
+    (void)arg;
     rec.terminals = 0;
     buf_clear(&rec.text);
+}
+
+static void again(void)
+{
+    stage_do(forget_record, NULL);
 }
 
 /* ---- error replies ---- */
