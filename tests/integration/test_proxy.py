@@ -31,7 +31,7 @@ def test_the_body_is_forwarded_byte_for_byte(start):
     assert engine.requests[0].split(b"\r\n\r\n", 1)[1] == body
 
 
-def test_only_listed_headers_reach_the_worker(start):  # spec 16, case 1
+def test_dp_1_only_listed_headers_reach_the_worker(start):
     engine, gateway = scripted(start, lambda c, r: c.sendall(ok(b"{}")))
     raw_request = post(b"/v1/chat/completions", CHAT, b"user-agent: me", b"cookie: a=b", b"x-api-key: k", b"authorization: Bearer sk-user", b"traceparent: t1",
                        b"x-request-id: r-1", b"X-Request-Id-Extra: e1", b"x-smg-routing-key: k1", b"accept-encoding: gzip", b"te: trailers", b"connection: close")
@@ -70,7 +70,7 @@ def test_api_key_is_asked_for(start, engines):
     wait_until(lambda: gateway.chat(headers={"authorization": "Bearer k1"}).status_code == 200)
 
 
-def test_reply_headers_are_filtered(start):  # spec 16, case 22
+def test_dp_22_reply_headers_are_filtered(start):
     reply = ok(b"{}", b"x-foo: 1", b"set-cookie: a=1", b"set-cookie: b=2", b"keep-alive: timeout=5", b"x-request-id: engine", b"connection: x-hop", b"x-hop: 1")
     _, gateway = scripted(start, lambda c, r: c.sendall(reply))
     r = gateway.chat(headers={"x-request-id": "mine"})
@@ -80,7 +80,7 @@ def test_reply_headers_are_filtered(start):  # spec 16, case 22
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422, 429, 500, 503])
-def test_a_workers_own_error_passes_through(start, status):  # spec 16, case 16
+def test_dp_16_a_workers_own_error_passes_through(start, status):
     body = b'{"error":{"message":"engine says no"}}'
     engine, gateway = scripted(start, lambda c, r: c.sendall(b"HTTP/1.1 %d Nope\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body)) + body))
     for stream in (False, True):
@@ -88,7 +88,7 @@ def test_a_workers_own_error_passes_through(start, status):  # spec 16, case 16
         assert r.status_code == status and r.content == body and r.headers["content-type"] == "application/json"
 
 
-def test_streams_arrive_as_they_are_sent(start):  # spec 16, case 17
+def test_dp_17_streams_arrive_as_they_are_sent(start):
     events = [b"data: {\"n\":%d}\n\n" % i for i in range(5)] + [b"data: [DONE]\n\n"]
 
     def reply(c, r):
@@ -109,7 +109,7 @@ def test_streams_arrive_as_they_are_sent(start):  # spec 16, case 17
     assert times[-1] - times[0] > 0.3
 
 
-def test_unknown_model_is_404_without_asking_a_worker(start):  # spec 16, case 2
+def test_dp_2_unknown_model_is_404_without_asking_a_worker(start):
     engine, gateway = scripted(start, lambda c, r: c.sendall(ok(b"{}")))
     began = time.monotonic()
     r = gateway.chat(model="nope")
@@ -118,7 +118,7 @@ def test_unknown_model_is_404_without_asking_a_worker(start):  # spec 16, case 2
     assert engine.requests == []
 
 
-def test_a_model_alias_is_replaced_in_the_body(start):  # spec 16, case 4
+def test_dp_4_a_model_alias_is_replaced_in_the_body(start):
     engine, gateway = scripted(start, lambda c, r: c.sendall(ok(b"{}")), "--model-alias", "small=mock-model", "--model-alias", " little = mock-model ")
     for alias in (b"small", b"little"):
         body = CHAT.replace(b"mock-model", alias)
@@ -142,7 +142,7 @@ def test_every_error_is_json_with_request_id_and_cors(gateway):
         assert ("allow" in r.headers) == (status == 405)
 
 
-def test_validation_errors_name_the_member(gateway):  # spec 16, cases 11-14
+def test_dp_11_to_14_validation_errors_name_the_member(gateway):
     def check(body, code, param=None, path="/v1/chat/completions"):
         r = gateway.client.post(path, content=body if isinstance(body, bytes) else json.dumps(body), headers={"content-type": "application/json"})
         assert r.status_code == 400, r.text
@@ -162,7 +162,7 @@ def test_validation_errors_name_the_member(gateway):  # spec 16, cases 11-14
     check({"query": "   ", "documents": ["a"], "model": "m"}, 400, "query", "/rerank")
 
 
-def test_request_ids(gateway):  # spec 16, case 49
+def test_dp_49_request_ids(gateway):
     prefixes = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-", "/generate": "gnt-", "/v1/responses": "resp-", "/v1/messages": "msg_", "/health": "req-"}
     for path, prefix in prefixes.items():
         rid = gateway.client.get(path).headers["x-request-id"]
@@ -171,7 +171,7 @@ def test_request_ids(gateway):  # spec 16, case 49
     assert gateway.client.get("/health", headers={"x-request-id": "a b"}).headers["x-request-id"].startswith("req-")
 
 
-def test_cors(start, engines):  # spec 16, case 51
+def test_dp_51_cors(start, engines):
     anyone = start(Gateway, workers=engines)
     r = anyone.client.options("/v1/chat/completions", headers={"origin": "http://a", "access-control-request-method": "POST"})
     assert r.status_code == 200 and r.headers["access-control-allow-origin"] == "*" and r.headers["access-control-max-age"] == "3600"
@@ -181,7 +181,7 @@ def test_cors(start, engines):  # spec 16, case 51
     assert "access-control-allow-origin" not in listed.client.get("/health", headers={"origin": "http://b"}).headers
 
 
-def test_payload_limit(start):  # spec 16, case 50
+def test_dp_50_payload_limit(start):
     engine, gateway = scripted(start, lambda c, r: c.sendall(ok(b"{}")), "--max-payload-size", "1024")
     assert b" 413 " in raw(gateway.port, post(b"/v1/chat/completions", b"x" * 2000)).split(b"\r\n")[0]
     chunked = b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n" + b"400\r\n" + b"y" * 1024 + b"\r\n1\r\nz\r\n0\r\n\r\n"
@@ -237,7 +237,7 @@ def test_http_1_0_clients(start):
     assert answer.endswith(b"\r\n\r\nhello") and b"transfer-encoding" not in answer.lower()
 
 
-def test_requests_are_spread_round_robin(start, engines):  # spec 16, case 25
+def test_dp_25_requests_are_spread_round_robin(start, engines):
     gateway = start(Gateway, "--policy", "round_robin", "--runtime-worker-threads", "1", workers=engines).ready(2)
     for _ in range(10):
         assert gateway.chat(max_tokens=1).status_code == 200
@@ -273,7 +273,7 @@ def test_a_worker_that_never_answers_is_504(start):
     assert r.status_code == 504 and r.json()["error"]["code"] == "call_upstream_timeout"
 
 
-def test_rerank_is_reshaped(start):  # spec 16, case 23
+def test_dp_23_rerank_is_reshaped(start):
     scores = [{"score": 0.9, "document": "b", "index": 1}, {"score": 0.1, "document": "a", "index": 0}]
     _, gateway = scripted(start, lambda c, r: c.sendall(ok(json.dumps(scores).encode())))
     body = {"model": "mock-model", "query": "q", "documents": ["a", "b"], "rid": "r7"}
