@@ -104,12 +104,6 @@ void dispatcher_free(struct dispatcher *d)
     free(d);
 }
 
-bool dispatcher_wants_pair(const struct dispatcher *d, struct str model)
-{
-    (void)model; /* one way for all models */
-    return d->conf.pairs;
-}
-
 const struct worker_table *dispatcher_table(struct dispatcher *d)
 {
     return registry_table(d->registry, d->loop);
