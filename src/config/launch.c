@@ -61,6 +61,10 @@ static void add_notes(const struct launch_config *c, struct option_report *repor
     if (c->tenant_rate_limit_config.n && !c->tenant_rate_limit_enabled)
         option_report_add(report, OPTION_NOTE, "--tenant-rate-limit-config does nothing without --tenant-rate-limit-enabled");
     note_unused_workers(c, report);
+    if (c->enable_igw && (c->prefill_policy != LAUNCH_POLICY_UNSET || c->decode_policy != LAUNCH_POLICY_UNSET))
+        option_report_add(
+            report, OPTION_NOTE,
+            "--prefill-policy and --decode-policy are ignored with --enable-igw: --policy holds for both sides of a pair");
 }
 
 int launch_parse(const struct option_input *in, struct arena *arena, struct launch_config *ret, struct option_report *report)

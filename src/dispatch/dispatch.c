@@ -104,12 +104,6 @@ void dispatcher_free(struct dispatcher *d)
     free(d);
 }
 
-bool dispatcher_wants_pair(const struct dispatcher *d, struct str model)
-{
-    (void)model; /* one way for all models */
-    return d->conf.pairs;
-}
-
 void dispatcher_set_retry(struct dispatcher *d, const struct retry_conf *retry)
 {
     d->conf.retry = *retry;

@@ -37,6 +37,7 @@ struct dispatcher_conf {
     uint32_t idle_ms;          /* between parts of a reply's body; a stream has no total limit */
     struct retry_conf retry;   /* the gateway's flags; workers may say otherwise for their models */
     bool pairs;                /* --pd-disaggregation */
+    bool by_model;             /* --enable-igw: each model is carried as its workers can (way.c); `pairs` means nothing then */
     struct dp_ranks *dp_ranks; /* borrowed; of pairs; NULL = no --dp-minimum-tokens-scheduler */
 };
 
@@ -100,8 +101,9 @@ struct dispatch_request {
     void *arg; /* for both */
 };
 
-/* Is a request for MODEL carried by a prefill and a decode engine, or by one engine? Asked once per request. */
-bool dispatcher_wants_pair(const struct dispatcher *d, struct str model);
+/* Is a request for MODEL carried by a prefill and a decode engine, or by one worker? Asked once per request, since it may be drawn (way.c): its retries stay with the answer. */
+bool dispatcher_wants_pair(struct dispatcher *d, struct str model);
+bool dispatcher_goes_by_model(const struct dispatcher *d); /* dispatcher_conf.by_model */
 
 /* 0: the sink will be called (*RET is the handle for pause, resume, abort). Negative: nothing was started and *FAILURE says what to answer.
  * REQUEST is copied; SINK is borrowed until the end. */

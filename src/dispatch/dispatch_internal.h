@@ -22,6 +22,8 @@ struct candidates {
     const struct worker *
         *rows; /* owned array of borrowed workers, good while the serial holds: first those that may get a request ... */
     size_t n, reserve_n, cap;  /* ... then those that may where no other is left (BREAKER_RESERVE) */
+    size_t registered;         /* of the model and the leg, whatever speaks against them */
+    unsigned handovers;        /* bits of enum handover: the ways of handing over blocks that those in `rows` know (pair_body.h) */
     struct retry_conf retry;   /* of this model */
     struct policy_board board; /* about the rows that may get a request; unused by `untried` */
 };
@@ -86,6 +88,15 @@ void shadow_end(const struct worker *shadow); /* the request is over; NULL is fi
 struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_request *r, enum policy_leg leg,
                                    const struct worker *const *tried, unsigned tried_n, struct str *ret_model,
                                    struct dispatch_failure *failure);
+
+/* pick.c: the candidates of ENTRY, a model of TABLE; NULL: memory is out. Good until the next call for another model or leg. */
+struct candidates *dispatch_candidates(struct dispatcher *d, const struct worker_table *table, const struct worker_model *entry,
+                                       enum policy_leg leg);
+
+/* way.c: the provider whose workers alone serve M of TABLE, where models are told apart and a provider serves it; else NULL. */
+const struct worker *way_provider(const struct dispatcher *d, const struct worker_table *table, const struct worker_model *m);
+/* Is W a worker of the same provider's for M? LEADER: what way_provider gave. */
+bool way_is_of(const struct worker *w, const struct worker *leader, const struct worker_model *m);
 
 /* Whom could the next pick choose from? */
 enum dispatch_outlook { OUTLOOK_NOBODY, OUTLOOK_TRIED_ONLY, OUTLOOK_UNTRIED };

@@ -6,6 +6,7 @@
  * may be a little old: the chosen worker's breaker has the last word (breaker_enter), and if it says no, the policy is asked again without that worker.
  */
 #include "dispatch/dispatch_internal.h"
+#include "dispatch/pair_body.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,33 +45,42 @@ static bool reserve(struct candidates *c, size_t n)
     return true;
 }
 
-/* Puts the workers of M that may get a request in C, which has room. The reserve gathers at the end and moves up. */
-static void fill(const struct dispatcher *d, struct candidates *c, const struct worker_model *m, enum policy_leg leg, uint64_t now)
+/* Puts the workers of M that may get a request in C, which has room; LEADER: way_provider. The reserve gathers at the end and moves up. */
+static void fill(const struct dispatcher *d, struct candidates *c, const struct worker_model *m, const struct worker *leader,
+                 enum policy_leg leg, uint64_t now)
 {
     size_t at = m->n;
 
-    c->n = 0;
+    c->n = c->registered = 0;
     c->recheck_us = UINT64_MAX;
     c->retry = d->conf.retry;
-    for (size_t i = m->n; i-- > 0;)
-        if (is_of_leg(m->workers[i], leg) && worker_admission(m->workers[i], now, &c->recheck_us) == BREAKER_RESERVE)
-            c->rows[--at] = m->workers[i];
+    for (size_t i = m->n; i-- > 0;) {
+        const struct worker *w = m->workers[i];
+
+        if (!is_of_leg(w, leg) || !way_is_of(w, leader, m))
+            continue;
+        c->registered++;
+        if (worker_admission(w, now, &c->recheck_us) == BREAKER_RESERVE)
+            c->rows[--at] = w;
+    }
     for (size_t i = 0; i < m->n; i++) {
         const struct worker *w = m->workers[i];
 
         if (worker_resilience_has_retry(&w->spec.resilience)) /* the last one speaks for the model */
             c->retry = retry_conf_over(&w->spec.resilience, &d->conf.retry);
-        if (is_of_leg(w, leg) && worker_is_available(w, now, &c->recheck_us) &&
+        if (is_of_leg(w, leg) && way_is_of(w, leader, m) && worker_is_available(w, now, &c->recheck_us) &&
             c->n < at) /* it may have left the reserve just now */
             c->rows[c->n++] = w;
     }
     c->reserve_n = m->n - at;
     memmove(c->rows + c->n, c->rows + at, c->reserve_n * sizeof(*c->rows));
+    c->handovers = 0;
+    for (size_t i = 0; i < c->n + c->reserve_n && leg != POLICY_REGULAR; i++)
+        c->handovers |= 1u << pair_handover(c->rows[i]);
 }
 
-/* The candidates of M, a model of TABLE; NULL: memory is out. */
-static struct candidates *candidates_of(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
-                                        enum policy_leg leg)
+struct candidates *dispatch_candidates(struct dispatcher *d, const struct worker_table *table, const struct worker_model *m,
+                                       enum policy_leg leg)
 {
     struct candidates *c = &d->lists[((uintptr_t)m / sizeof(*m) * POLICY_LEGS + leg) % CANDIDATE_LISTS];
     uint64_t now = loop_now_us(d->loop);
@@ -82,7 +92,7 @@ static struct candidates *candidates_of(struct dispatcher *d, const struct worke
     c->of = NULL;
     if (!reserve(c, m->n))
         return NULL;
-    fill(d, c, m, leg, now);
+    fill(d, c, m, way_provider(d, table, m), leg, now);
     board_reset(&c->board);
     c->of = m;
     c->leg = leg;
@@ -214,7 +224,7 @@ struct dispatch_pick dispatch_pick(struct dispatcher *d, const struct dispatch_r
         no_model(r->ex, model, failure);
         return pick;
     }
-    all = candidates_of(d, table, entry, leg);
+    all = dispatch_candidates(d, table, entry, leg);
     if (!all || !narrow(d, all, r, tried, tried_n, &c)) {
         dispatch_out_of_memory(failure);
         return pick;
@@ -265,7 +275,7 @@ enum dispatch_outlook dispatch_outlook(struct dispatcher *d, const struct dispat
 {
     const struct worker_table *table = registry_table(d->registry, d->loop);
     const struct worker_model *entry = worker_table_find(table, r->model.n ? r->model : STR("unknown"));
-    const struct candidates *all = entry && entry->n ? candidates_of(d, table, entry, leg) : NULL;
+    const struct candidates *all = entry && entry->n ? dispatch_candidates(d, table, entry, leg) : NULL;
     struct choice c;
 
     if (!all || !narrow(d, all, r, tried, tried_n, &c))

@@ -7,9 +7,11 @@ static const struct policy_ops *policy_named(enum launch_policy p)
 }
 
 /* Of one side of a prefill/decode pair: an instance of its own, also where it is of the common kind. Two sides that take turns at one counter would each see every other
- * number, and some workers never. NULL: there are no pairs. */
+ * number, and some workers never. By model (--enable-igw) both are of the common kind. NULL: there are no pairs. */
 static const struct policy_ops *role_policy(const struct launch_config *c, enum launch_policy p)
 {
+    if (c->enable_igw)
+        return policy_named(c->policy);
     return c->pd_disaggregation ? policy_named(p == LAUNCH_POLICY_UNSET ? c->policy : p) : NULL;
 }
 

@@ -260,6 +260,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
                                         .head_ms = c->request_timeout_s * 1000,
                                         .idle_ms = c->request_timeout_s * 1000,
                                         .pairs = c->pd_disaggregation,
+                                        .by_model = c->enable_igw,
                                         .dp_ranks = g->dp_ranks };
     struct http_server_conf server = { .router = g->router,
                                        .filters = GATEWAY_FILTERS,
@@ -348,20 +349,31 @@ static int add_urls(struct gateway *g, const struct option_list *urls, enum work
     return 0;
 }
 
+static int add_endpoints(struct gateway *g, const struct option_endpoints *list, enum worker_type type, struct err *err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        int r = registry_add_startup(
+            g->registry,
+            &(struct registry_startup){ .url = list->items[i].url, .type = type, .bootstrap_port = list->items[i].port }, err);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 static int add_startup_workers(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
     int r = 0;
 
     gateway_state_restore(g->state, g->registry);
-    if (!c->pd_disaggregation)
+    if (!c->pd_disaggregation && !c->epd_disaggregation)
         return add_urls(g, &c->worker_urls, WORKER_REGULAR, err);
-    for (size_t i = 0; i < c->prefill.n && r == 0; i++)
-        r = registry_add_startup(g->registry,
-                                 &(struct registry_startup){ .url = c->prefill.items[i].url,
-                                                             .type = WORKER_PREFILL,
-                                                             .bootstrap_port = c->prefill.items[i].port },
-                                 err);
+    if (c->epd_disaggregation)
+        r = add_endpoints(g, &c->encode, WORKER_ENCODE, err);
+    if (r == 0)
+        r = add_endpoints(g, &c->prefill, WORKER_PREFILL, err);
     return r < 0 ? r : add_urls(g, &c->decode, WORKER_DECODE, err);
 }
 

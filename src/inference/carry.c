@@ -103,13 +103,20 @@ static void start(struct exchange *ex, struct inference *inf, const struct dispa
     sink_attach(sink, dispatch);
 }
 
+static bool names_no_model(const struct api_request *request)
+{
+    struct str model = str_trim(request->model);
+
+    return model.n == 0 || str_eq(model, STR("unknown"));
+}
+
 void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *plan)
 {
     struct api_request *request = arena_new(&ex->arena, struct api_request);
     struct carried *carried = arena_new(&ex->arena, struct carried);
     struct api_error error = { 0 };
     struct api_shares shares = { 0 };
-    bool pair;
+    bool pair, by_model = dispatcher_goes_by_model(inf->dispatcher);
     int r;
 
     if (!request || !carried) {
@@ -127,7 +134,11 @@ void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *
         reply_no_memory(ex);
         return;
     }
-    pair = dispatcher_wants_pair(inf->dispatcher, request->model);
+    if (plan->needs_model && by_model && names_no_model(request)) {
+        http_error(ex, 400, STR("missing_model"), STR("/generate requests must include a model when IGW routing is enabled"));
+        return;
+    }
+    pair = !(plan->not_by_pairs && by_model) && dispatcher_wants_pair(inf->dispatcher, request->model);
     if (pair && plan->not_by_pairs) {
         http_error(ex, 501, STR("not_implemented"), str_of(plan->not_by_pairs));
         return;
@@ -155,12 +166,7 @@ void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *
           plan->sink(ex, inf, request));
 }
 
-bool carry_by_pairs(const struct inference *inf)
-{
-    return dispatcher_wants_pair(inf->dispatcher, STR_NONE);
-}
-
-void carry_get(struct exchange *ex, struct inference *inf, struct str path)
+void carry_get(struct exchange *ex, struct inference *inf, struct str path, bool of_pair)
 {
     start(ex, inf,
           &(struct dispatch_request){
@@ -168,7 +174,7 @@ void carry_get(struct exchange *ex, struct inference *inf, struct str path)
               .method = HTTP_GET,
               .path = path,
               .endpoint = "info",
-              .leg = carry_by_pairs(inf) ? POLICY_PREFILL : POLICY_REGULAR,
+              .leg = of_pair ? POLICY_PREFILL : POLICY_REGULAR,
               .engines_only = true,
           },
           sink_relay(ex, inf, NULL));

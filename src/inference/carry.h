@@ -10,17 +10,16 @@ struct carry_plan {
     const char *endpoint; /* metric label */
     struct reply_sink *(*sink)(struct exchange *ex, struct inference *inf,
                                const struct api_request *request); /* arena; NULL = no memory */
-    const char *not_by_pairs; /* what to say (501) where prefill and decode run on engines of their own; NULL = they can */
+    const char *
+        not_by_pairs; /* what to say (501) where all requests go to pairs of engines; by model, others carry it. NULL = pairs can */
+    bool needs_model; /* by model: a request that names none is refused */
 };
 
 /* Checks content type and body by PLAN->kind, starts the dispatch, ties sink, dispatch and exchange together. Replies on every failure. */
 void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *plan);
 
-/* The same for a request without a body that any ready worker may answer; where prefill and decode run apart, a prefill worker. */
-void carry_get(struct exchange *ex, struct inference *inf, struct str path);
-
-/* Are requests for any model carried by pairs of engines? */
-bool carry_by_pairs(const struct inference *inf);
+/* The same for a request without a body that any ready engine may answer: a prefill engine, or one that does everything. */
+void carry_get(struct exchange *ex, struct inference *inf, struct str path, bool of_pair);
 
 /* GET of PATH to both engines of one pair: 200 when both are well (spec data-plane 13.6). */
 void carry_pair_health(struct exchange *ex, struct inference *inf, struct str path);

@@ -2,6 +2,8 @@
  *
  *   an engine is registered (or nobody) ---> the question goes to a ready engine as it is, with the engine's own key; its answer comes back as it is
  *   only providers are registered ---------> they have no such routes: the gateway answers from its table
+ *   prefill and decode run apart ----------> health: both engines of a pair (pair_health.c); the others: a prefill engine
+ *   by model (--enable-igw) ---------------> one of these ways is drawn as for requests; the model's: an engine that does everything, if there is one
  *
  * In a mixed fleet only the engines are asked. A provider's URL is not in an error: it tells models (decision 6).
  */
@@ -23,6 +25,24 @@ static bool providers_only(const struct worker_table *t, struct providers *ret)
         ret->ready += worker_is_ready(t->workers[i]);
     }
     return t->n > 0;
+}
+
+static bool has_whole_engine(const struct worker_table *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->workers[i]->spec.runtime != RUNTIME_EXTERNAL && t->workers[i]->spec.type == WORKER_REGULAR)
+            return true;
+    return false;
+}
+
+/* Of a fleet that is not of providers only. MAY_DRAW: pairs share the question with the engines that do everything. */
+static bool is_for_pair(struct inference *inf, const struct worker_table *t, bool may_draw)
+{
+    if (!dispatcher_goes_by_model(inf->dispatcher))
+        return dispatcher_wants_pair(inf->dispatcher, STR_NONE);
+    if (!has_whole_engine(t))
+        return t->n > 0;
+    return may_draw && dispatcher_wants_pair(inf->dispatcher, STR_NONE);
 }
 
 static void reply_written(struct exchange *ex, struct str type, struct buf *out)
@@ -65,12 +85,11 @@ void inference_health(struct exchange *ex, void *context)
     struct providers p;
     struct buf out = { 0 };
 
-    if (carry_by_pairs(inf)) {
-        carry_pair_health(ex, inf, ex->req.path);
-        return;
-    }
     if (!providers_only(t, &p)) {
-        carry_get(ex, inf, ex->req.path);
+        if (is_for_pair(inf, t, /* may_draw= */ true))
+            carry_pair_health(ex, inf, ex->req.path);
+        else
+            carry_get(ex, inf, ex->req.path, /* of_pair= */ false);
         return;
     }
     if (p.ready < p.n) {
@@ -92,7 +111,7 @@ void inference_server_info(struct exchange *ex, void *context)
     struct json_writer w;
 
     if (!providers_only(t, &p)) {
-        carry_get(ex, inf, ex->req.path);
+        carry_get(ex, inf, ex->req.path, is_for_pair(inf, t, /* may_draw= */ true));
         return;
     }
     json_begin(&w, &out);
@@ -113,11 +132,12 @@ void inference_server_info(struct exchange *ex, void *context)
 void inference_model_info(struct exchange *ex, void *context)
 {
     struct inference *inf = context;
+    const struct worker_table *t = dispatcher_table(inf->dispatcher);
     struct providers p;
 
-    if (providers_only(dispatcher_table(inf->dispatcher), &p))
+    if (providers_only(t, &p))
         http_error(ex, 501, STR("not_implemented"),
                    STR("Get model info is not implemented for external providers; GET /v1/models lists what they serve"));
     else
-        carry_get(ex, inf, ex->req.path);
+        carry_get(ex, inf, ex->req.path, is_for_pair(inf, t, /* may_draw= */ false));
 }

@@ -29,7 +29,7 @@
 #include "observe/prometheus.h"
 #include "worker/registry_internal.h"
 
-#define ENGINES_MAX 8
+#define ENGINES_MAX 10
 #define PATIENCE_MS 8000
 
 enum engine_kind {
@@ -44,6 +44,7 @@ struct engine {
     const char *model;         /* NULL = serves any */
     const char *alias;         /* of the model, or NULL */
     const char *key;           /* its own API key, or NULL */
+    const char *provider;      /* on the model's card, or NULL */
     enum worker_status status; /* WORKER_PENDING counts as ready: tests name only what is odd */
     enum worker_type type;
     enum worker_mode mode;
@@ -332,6 +333,8 @@ static inline struct worker *engine_describe(const struct engine *e, unsigned i)
     struct worker_spec spec;
     struct worker *w;
 
+    if (e->provider)
+        card.provider = str_of(e->provider);
     worker_spec_defaults(&spec);
     snprintf(url, sizeof url, "http://%s:%u", e->host ? e->host : "127.0.0.1", e->port);
     uuid_text(uuid_v7(), id);
