@@ -231,6 +231,7 @@ static int attempt(struct dispatch *d)
         .client = &ex->req.fields,
         .request_id = ex->request_id,
         .forward_authorization = !ex->principal.credential_is_ours,
+        .content_type = d->request.content_type,
     };
     struct str body;
     int status = prepare_body(d);
@@ -351,7 +352,7 @@ static bool may_try_again(const struct dispatch *d)
 {
     const struct dispatcher *dd = d->dispatcher;
 
-    return d->attempts < d->retry.attempts_max &&
+    return !d->request.no_retries && d->attempts < d->retry.attempts_max &&
            (!dd->conf.head_ms || loop_now_us(dd->loop) < d->began_us + (uint64_t)dd->conf.head_ms * 1000);
 }
 

@@ -82,8 +82,10 @@ struct dispatch_request {
     struct str path;      /* on the worker */
     const char *endpoint; /* metric label, static */
     bool stream;
-    bool engines_only;   /* not for a provider (runtime external) */
-    enum policy_leg leg; /* which kind of worker, where one carries it */
+    bool engines_only;       /* not for a provider (runtime external) */
+    bool no_retries;         /* an error reply of a worker is the answer; one that cannot be reached is replaced all the same */
+    struct str content_type; /* of the body; empty = application/json */
+    enum policy_leg leg;     /* which kind of worker, where one carries it */
 
     /* Prefill and decode on engines of their own (pair.h), as dispatcher_wants_pair said. */
     bool pair;

@@ -128,6 +128,7 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_POST,  "/rerank",               "rerank",            "Documents in order of relevance",                    &RERANK,                false,    "200",     &ANY_OBJECT,  "",         NULL },
     { HTTP_POST,  "/v1/messages",          "messages",          "Anthropic's messages; streamed when asked for",      &MESSAGES,              false,    "200",     &ANY_OBJECT,  "",         NULL },
     { HTTP_POST,  "/v1/responses",         "responses",         "OpenAI's responses; streamed when asked for",        &RESPONSES,             false,    "200",     &ANY_OBJECT,  "",         NULL },
+    { HTTP_POST,  "/v1/audio/transcriptions", "transcribe",     "Speech to text: a form with the parts file and model",  &ANY_OBJECT,           false,    "200",     &ANY_OBJECT,  "501",      NULL },
     { HTTP_POST,  "/v1/responses/{response_id}/cancel", "cancelResponse", "Cancel a response, wherever it runs",   NULL,                   false,    "200",     &ANY_OBJECT,  "502 503",  NULL },
 
     { HTTP_POST,  "/workers",              "addWorker",         "Add a worker; it is registered in the background",   &WORKER_SPEC_SHAPE,     false,    "202",     &ACCEPTED,    "409 503",  NULL },

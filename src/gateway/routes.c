@@ -23,6 +23,7 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_POST,   "/rerank",               ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_rerank,      CONTEXT_INFERENCE, "rerank" },
     { HTTP_POST,   "/v1/messages",          ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_ANTHROPIC, inference_messages,    CONTEXT_INFERENCE, "messages" },
     { HTTP_POST,   "/v1/responses",         ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_responses,   CONTEXT_INFERENCE, "responses" },
+    { HTTP_POST,   "/v1/audio/transcriptions", ROUTE_DATA, ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,   inference_transcriptions, CONTEXT_INFERENCE, "audio" },
     { HTTP_POST,   "/v1/responses/{response_id}/cancel", ROUTE_DATA, ROUTE_BODY_NONE, ROUTE_ERRORS_OPENAI, inference_cancel, CONTEXT_INFERENCE, "responses" },
 
     { HTTP_POST,   "/workers",              ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_add_worker,      CONTEXT_ADMIN,     NULL },

@@ -105,6 +105,10 @@ void inference_cancel(struct exchange *ex, void *context)
                               .owner = c };
     int r = ERR_NOMEM;
 
+    if (!dispatcher_goes_by_model(inf->dispatcher) && dispatcher_wants_pair(inf->dispatcher, STR_NONE)) {
+        http_error(ex, 501, STR("not_implemented"), STR("Cancel response not implemented"));
+        return;
+    }
     if (c) {
         c->ex = ex;
         c->token = client_token(ex);

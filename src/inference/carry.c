@@ -84,7 +84,7 @@ static void reply_no_workers(struct exchange *ex, enum policy_leg leg)
         http_error(ex, 503, STR("no_workers"), STR("No workers are available"));
 }
 
-static void start(struct exchange *ex, struct inference *inf, const struct dispatch_request *request, struct reply_sink *sink)
+void carry_start(struct exchange *ex, struct inference *inf, const struct dispatch_request *request, struct reply_sink *sink)
 {
     struct dispatch *dispatch;
     struct dispatch_failure failure;
@@ -147,35 +147,35 @@ void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *
         shares = api_shares(request);
     ex->facts.streaming = request->stream;
     *carried = (struct carried){ .inf = inf, .request = request };
-    start(ex, inf,
-          &(struct dispatch_request){
-              .ex = ex,
-              .model = request->model,
-              .method = HTTP_POST,
-              .path = plan->path,
-              .endpoint = plan->endpoint,
-              .stream = request->stream,
-              .pair = pair,
-              .merge_logprobs = shares.logprobs,
-              .batch = shares.batch,
-              .answers = shares.answers,
-              .routing_text = routing_text,
-              .prepare = prepare_body,
-              .arg = carried,
-          },
-          plan->sink(ex, inf, request));
+    carry_start(ex, inf,
+                &(struct dispatch_request){
+                    .ex = ex,
+                    .model = request->model,
+                    .method = HTTP_POST,
+                    .path = plan->path,
+                    .endpoint = plan->endpoint,
+                    .stream = request->stream,
+                    .pair = pair,
+                    .merge_logprobs = shares.logprobs,
+                    .batch = shares.batch,
+                    .answers = shares.answers,
+                    .routing_text = routing_text,
+                    .prepare = prepare_body,
+                    .arg = carried,
+                },
+                plan->sink(ex, inf, request));
 }
 
 void carry_get(struct exchange *ex, struct inference *inf, struct str path, bool of_pair)
 {
-    start(ex, inf,
-          &(struct dispatch_request){
-              .ex = ex,
-              .method = HTTP_GET,
-              .path = path,
-              .endpoint = "info",
-              .leg = of_pair ? POLICY_PREFILL : POLICY_REGULAR,
-              .engines_only = true,
-          },
-          sink_relay(ex, inf, NULL));
+    carry_start(ex, inf,
+                &(struct dispatch_request){
+                    .ex = ex,
+                    .method = HTTP_GET,
+                    .path = path,
+                    .endpoint = "info",
+                    .leg = of_pair ? POLICY_PREFILL : POLICY_REGULAR,
+                    .engines_only = true,
+                },
+                sink_relay(ex, inf, NULL));
 }

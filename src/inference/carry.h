@@ -18,6 +18,9 @@ struct carry_plan {
 /* Checks content type and body by PLAN->kind, starts the dispatch, ties sink, dispatch and exchange together. Replies on every failure. */
 void carry(struct exchange *ex, struct inference *inf, const struct carry_plan *plan);
 
+/* What both end with: REQUEST goes to a worker, its reply to SINK (NULL: there was no memory for one). */
+void carry_start(struct exchange *ex, struct inference *inf, const struct dispatch_request *request, struct reply_sink *sink);
+
 /* The same for a request without a body that any ready engine may answer: a prefill engine, or one that does everything. */
 void carry_get(struct exchange *ex, struct inference *inf, struct str path, bool of_pair);
 

@@ -25,17 +25,18 @@ struct inference {
 void inference_fini(struct inference *inf);
 
 /* Handlers; CONTEXT is struct inference. One endpoint family per file. */
-void inference_chat(struct exchange *ex, void *context);        /* POST /v1/chat/completions */
-void inference_completions(struct exchange *ex, void *context); /* POST /v1/completions */
-void inference_generate(struct exchange *ex, void *context);    /* POST /generate */
-void inference_embeddings(struct exchange *ex, void *context);  /* POST /v1/embeddings */
-void inference_classify(struct exchange *ex, void *context);    /* POST /v1/classify */
-void inference_messages(struct exchange *ex, void *context);    /* POST /v1/messages */
-void inference_responses(struct exchange *ex, void *context);   /* POST /v1/responses */
-void inference_rerank(struct exchange *ex, void *context);      /* POST /rerank */
-void inference_v1_rerank(struct exchange *ex, void *context);   /* POST /v1/rerank */
-void inference_cancel(struct exchange *ex, void *context);      /* POST /v1/responses/{response_id}/cancel */
-void inference_models(struct exchange *ex, void *context);      /* GET /v1/models */
+void inference_chat(struct exchange *ex, void *context);           /* POST /v1/chat/completions */
+void inference_completions(struct exchange *ex, void *context);    /* POST /v1/completions */
+void inference_generate(struct exchange *ex, void *context);       /* POST /generate */
+void inference_embeddings(struct exchange *ex, void *context);     /* POST /v1/embeddings */
+void inference_classify(struct exchange *ex, void *context);       /* POST /v1/classify */
+void inference_messages(struct exchange *ex, void *context);       /* POST /v1/messages */
+void inference_responses(struct exchange *ex, void *context);      /* POST /v1/responses */
+void inference_rerank(struct exchange *ex, void *context);         /* POST /rerank */
+void inference_v1_rerank(struct exchange *ex, void *context);      /* POST /v1/rerank */
+void inference_transcriptions(struct exchange *ex, void *context); /* POST /v1/audio/transcriptions */
+void inference_cancel(struct exchange *ex, void *context);         /* POST /v1/responses/{response_id}/cancel */
+void inference_models(struct exchange *ex, void *context);         /* GET /v1/models */
 
 /* GET, spec control-plane 16.3: asked of a ready engine; of a fleet of providers the gateway tells what it knows */
 void inference_health(struct exchange *ex, void *context);      /* /health_generate */

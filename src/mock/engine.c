@@ -52,6 +52,7 @@ static const struct {
     { ALL, { HTTP_POST, "/generate", .body = ROUTE_BODY_BUFFER, .handler = mock_generate } },
     { ALL, { HTTP_POST, "/v1/messages", .body = ROUTE_BODY_BUFFER, .errors = ROUTE_ERRORS_ANTHROPIC, .handler = mock_messages } },
     { ALL, { HTTP_POST, "/v1/responses", .body = ROUTE_BODY_BUFFER, .handler = mock_responses } },
+    { ALL, { HTTP_POST, "/v1/audio/transcriptions", .body = ROUTE_BODY_BUFFER, .handler = mock_transcriptions } },
     { ALL, { HTTP_POST, "/v1/embeddings", .body = ROUTE_BODY_BUFFER, .handler = mock_embeddings } },
     { ALL, { HTTP_POST, "/v1/rerank", .body = ROUTE_BODY_BUFFER, .handler = mock_rerank } },
     { ALL, { HTTP_POST, "/v1/classify", .body = ROUTE_BODY_BUFFER, .handler = mock_classify } },

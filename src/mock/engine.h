@@ -108,6 +108,7 @@ void mock_messages(struct exchange *ex, void *context);
 void mock_responses(struct exchange *ex, void *context);
 
 /* vectors.c */
+void mock_transcriptions(struct exchange *ex, void *context);
 void mock_embeddings(struct exchange *ex, void *context);
 void mock_rerank(struct exchange *ex, void *context);
 void mock_classify(struct exchange *ex, void *context);

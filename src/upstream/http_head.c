@@ -47,7 +47,7 @@ static void put_field(struct out *o, struct str name, struct str value)
 
 static size_t head_bytes(const struct upstream_target *to, const struct upstream_request *r)
 {
-    size_t n = FIXED_BYTES + to->authority.n + to->base_path.n + to->api_key.n + r->path.n + r->request_id.n;
+    size_t n = FIXED_BYTES + to->authority.n + to->base_path.n + to->api_key.n + r->path.n + r->request_id.n + r->content_type.n;
 
     for (unsigned i = 0; i < r->client->n; i++)
         n += r->client->v[i].name.n + r->client->v[i].value.n + 4;
@@ -114,7 +114,7 @@ struct str upstream_http_head(struct arena *arena, const struct upstream_target 
     if (r->method != HTTP_GET) {
         int n = snprintf(number, sizeof number, "%llu", (unsigned long long)r->body_bytes);
 
-        put(&o, STR("content-type: application/json\r\n"));
+        put_field(&o, STR("content-type"), r->content_type.n ? r->content_type : STR("application/json"));
         put_field(&o, STR("content-length"), (struct str){ number, (size_t)n });
     }
     if (to->anthropic && str_has_prefix(r->path, STR("/v1/messages")))

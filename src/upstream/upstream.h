@@ -27,7 +27,8 @@ struct upstream_request {
     struct str request_id;            /* sent as x-request-id */
     /* The client's Authorization goes along unless it authenticated against the gateway itself (decision 3) or the worker has a key of its own. */
     bool forward_authorization;
-    uint64_t body_bytes; /* 0 with GET: no body fields at all */
+    uint64_t body_bytes;     /* 0 with GET: no body fields at all */
+    struct str content_type; /* of the body; empty = application/json */
 };
 
 /* The head, empty line included, for UPSTREAM_OPENAI_HTTP. Spec data-plane 5.5 with its BETTERs: from the client authorization, x-correlation-id, traceparent, tracestate,
