@@ -74,6 +74,14 @@ def test_dp_7_pairs_from_the_command_line_keep_their_urls(start):
     assert (r.status_code, r.headers["x-smg-error-code"]) == (503, "no_available_workers")
 
 
+def test_encoders_over_http_are_registered_and_serve_nobody(start):  # spec data-plane 2.2
+    encoder, p, d = start(Engine), prefill_engine(start), decode_engine(start)
+    gateway = start(Gateway, "--enable-igw", "--epd-disaggregation", "--encode", encoder.url, "none", "--prefill", p.url, p.bootstrap, "--decode", d.url).ready(3)
+    for _ in range(4):
+        assert gateway.chat().status_code == 200
+    assert chats_at(d) == 4 and chats_at(encoder) == 0
+
+
 def test_dp_8_a_provider_goes_before_the_engines_of_its_model(start):
     server, engine = start(Server, PROVIDER), start(Engine, "--model", "gpt-4o")
     gateway = start(Gateway, "--enable-igw", workers=[engine]).ready(1)

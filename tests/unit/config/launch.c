@@ -123,6 +123,22 @@ static void case_4_prefill_and_encode_are_noted_where_their_mode_is_off(void **s
     assert_false(has_problem(&q, "--prefill and --decode are ignored"));
 }
 
+static void policies_of_the_sides_are_noted_where_models_are_told_apart(void **state)
+{
+    static const char NOTE[] =
+        "--prefill-policy and --decode-policy are ignored with --enable-igw: --policy holds for both sides of a pair";
+    _cleanup_(parsed_fini) struct parsed p, q;
+    struct launch_config c;
+
+    LAUNCH(&p, &c, "--enable-igw", "--pd-disaggregation", "--prefill", "http://p:1", "--decode", "http://d:1", "--decode-policy",
+           "random");
+    assert_accepted(&p);
+    assert_true(has_problem(&p, NOTE));
+    LAUNCH(&q, &c, "--enable-igw", "--pd-disaggregation", "--prefill", "http://p:1", "--decode", "http://d:1");
+    assert_accepted(&q);
+    assert_false(has_problem(&q, NOTE));
+}
+
 static void case_5_power_of_two_needs_two_workers(void **state)
 {
     static const struct line LINES[] = {
@@ -398,6 +414,7 @@ int main(void)
         cmocka_unit_test(case_3_worker_urls),
         cmocka_unit_test(every_bad_worker_url_is_named),
         cmocka_unit_test(case_4_prefill_and_encode_are_noted_where_their_mode_is_off),
+        cmocka_unit_test(policies_of_the_sides_are_noted_where_models_are_told_apart),
         cmocka_unit_test(case_5_power_of_two_needs_two_workers),
         cmocka_unit_test(case_6_model_aliases),
         cmocka_unit_test(case_7_to_12_options_of_missing_features_stop_the_start),
