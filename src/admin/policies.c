@@ -280,15 +280,33 @@ static void on_answered(struct loop *loop, struct message *m)
     command_free(c);
 }
 
+/* A side of prefill/decode pairs whose policy was like the default follows it. */
+static int change_sides(struct policy_command *c, struct loop *control, const struct policy_ops *was,
+                        const struct policy_conf *was_conf, const struct policy_ops *ops, const struct policy_conf *conf)
+{
+    int r = 0;
+
+    for (enum policy_leg leg = POLICY_PREFILL; r == 0 && leg <= POLICY_DECODE; leg++) {
+        const struct policy *side = policy_set_leg(c->admin->set, control, leg);
+
+        if (side && side->ops == was && memcmp(&side->conf, was_conf, sizeof *was_conf) == 0)
+            r = policy_set_leg_change(c->admin->set, leg, ops, conf, &c->err);
+    }
+    return r;
+}
+
 static int change(struct policy_command *c, struct loop *control)
 {
     const struct policy *now = policy_set_find(c->admin->set, control, c->model, POLICY_REGULAR);
-    struct policy_conf conf = now->conf;
+    const struct policy_ops *was = now->ops, *ops = c->ops ? c->ops : was;
+    struct policy_conf was_conf = now->conf, conf = now->conf;
+    int r;
 
     if (c->reset)
         return policy_set_reset(c->admin->set, c->model);
     apply(&c->patch, &conf);
-    return policy_set_change(c->admin->set, c->model, c->ops ? c->ops : now->ops, &conf, &c->err);
+    r = policy_set_change(c->admin->set, c->model, ops, &conf, &c->err);
+    return r == 0 && c->model.n == 0 ? change_sides(c, control, was, &was_conf, ops, &conf) : r;
 }
 
 static void on_command(struct loop *control, struct message *m)

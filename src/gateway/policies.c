@@ -66,6 +66,11 @@ int gateway_make_policies(struct gateway *g, struct err *err)
 
 int gateway_reload_policies(struct gateway *g, const struct launch_config *before, const struct launch_config *now, struct err *err)
 {
+    const struct {
+        enum policy_leg leg;
+        enum launch_policy was, is;
+    } sides[] = { { POLICY_PREFILL, before->prefill_policy, now->prefill_policy },
+                  { POLICY_DECODE, before->decode_policy, now->decode_policy } };
     struct policy_conf was, is;
     bool params_moved;
     int r = 0;
@@ -75,12 +80,10 @@ int gateway_reload_policies(struct gateway *g, const struct launch_config *befor
     params_moved = memcmp(&was, &is, sizeof was) != 0;
     if (params_moved || before->policy != now->policy)
         r = policy_set_change(g->policies, STR_NONE, policy_named(now->policy), &is, err);
-    if (r == 0 && now->pd_disaggregation &&
-        (params_moved || before->policy != now->policy || before->prefill_policy != now->prefill_policy))
-        r = policy_set_leg_change(g->policies, POLICY_PREFILL, role_policy(now, now->prefill_policy), &is, err);
-    if (r == 0 && now->pd_disaggregation &&
-        (params_moved || before->policy != now->policy || before->decode_policy != now->decode_policy))
-        r = policy_set_leg_change(g->policies, POLICY_DECODE, role_policy(now, now->decode_policy), &is, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(sides); i++)
+        if (policy_set_leg(g->policies, g->control, sides[i].leg) &&
+            (params_moved || before->policy != now->policy || sides[i].was != sides[i].is))
+            r = policy_set_leg_change(g->policies, sides[i].leg, role_policy(now, sides[i].is), &is, err);
     if (r == 0 && (params_moved || before->shadow_policy != now->shadow_policy))
         r = policy_set_shadow_change(g->policies, policy_named(now->shadow_policy), &is, err);
     gateway_loads_wanted(g);

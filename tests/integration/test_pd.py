@@ -493,6 +493,13 @@ def test_each_side_has_its_policy(start):
     assert any('worker_type="decode"' in k and 'policy="power_of_two"' in k and v == 6 for k, v in picks.items()), picks
 
 
+def test_a_side_without_a_policy_of_its_own_follows_the_default(start):
+    gateway = start(PairGateway, "--policy", "random", "--decode-policy", "power_of_two", prefill=[prefill_engine(start)], decode=[decode_engine(start)]).ready()
+    assert gateway.client.patch("/policies", json={"policy": "round_robin"}).status_code == 200
+    policies = gateway.client.get("/policies").json()
+    assert [policies[k]["policy"] for k in ("default", "prefill", "decode")] == ["round_robin", "round_robin", "power_of_two"]
+
+
 def test_readiness_needs_both_sides(pair):
     p, d, gateway = pair
     assert gateway.client.get("/readiness").json() == {"status": "ready", "healthy_workers": 2, "total_workers": 2}
