@@ -494,10 +494,10 @@ def test_each_side_has_its_policy(start):
 
 
 def test_a_side_without_a_policy_of_its_own_follows_the_default(start):
-    gateway = start(PairGateway, "--policy", "random", "--decode-policy", "power_of_two", prefill=[prefill_engine(start)], decode=[decode_engine(start)]).ready()
+    gateway = start(PairGateway, "--policy", "random", "--decode-policy", "consistent_hashing", prefill=[prefill_engine(start)], decode=[decode_engine(start)]).ready()
     assert gateway.client.patch("/policies", json={"policy": "round_robin"}).status_code == 200
     policies = gateway.client.get("/policies").json()
-    assert [policies[k]["policy"] for k in ("default", "prefill", "decode")] == ["round_robin", "round_robin", "power_of_two"]
+    assert [policies[k]["policy"] for k in ("default", "prefill", "decode")] == ["round_robin", "round_robin", "consistent_hashing"]
 
 
 def test_readiness_needs_both_sides(pair):
