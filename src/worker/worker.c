@@ -190,10 +190,11 @@ int worker_spec_copy(const struct worker_spec *spec, struct arena *arena, struct
 
 static struct worker_live *live_new(void)
 {
-    struct worker_live *l = calloc(1, sizeof(*l));
+    struct worker_live *l = aligned_alloc(alignof(struct worker_live), sizeof(*l));
 
     if (!l)
         return NULL;
+    memset(l, 0, sizeof(*l));
     atomic_init(&l->refs, 1);
     atomic_init(&l->status, WORKER_PENDING);
     atomic_init(&l->changed_s, clock_wall_s());

@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <stdalign.h>
 #include <stdatomic.h>
 
 #include "base/ids.h"
@@ -135,26 +136,29 @@ struct worker_report {
 };
 
 /* What changes while requests run. Outlives snapshots and descriptions; all members atomic, written by any thread; readers accept slightly old values
- * because a choice among workers stays correct, only less balanced, with them. */
+ * because a choice among workers stays correct, only less balanced, with them.
+ * What each request writes stands together on one cache line, apart from what every choice reads of it and seldom changes: a loop that counts a request takes that line
+ * away from the others, and nothing else. */
 struct worker_live {
-    _Atomic unsigned refs;
+    alignas(64) _Atomic unsigned refs;
     uint16_t number;            /* never changes; 1..65535, of no other worker that lives: see worker_number.h. 0 = none was free */
     uint64_t born_us;           /* never changes; clock_now_us() when the number was given */
-    _Atomic int64_t load;       /* requests in flight: counted from the pick to the end of the body or the abort */
-    _Atomic uint64_t processed; /* picks */
-    _Atomic uint64_t failures;  /* attempts that broke off, or were answered with a 5xx status */
-    _Atomic uint64_t busy_us;   /* sum of the times from pick to end of the requests that ended */
     _Atomic int status;         /* enum worker_status; written by the control thread only, as the following two */
     _Atomic int reason;         /* why the last health probe failed: a negative enum err_code or an HTTP status; 0 = it did not */
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
     _Atomic uint64_t heard_us;  /* loop clock: when bytes of a good reply came last; up to HEARD_STEP_US late. 0 = never */
-
-    _Atomic int64_t routing_keys;      /* distinct routing keys of the requests in flight (routing/key_loads.h) */
-    _Atomic int64_t shadow_load;       /* requests in flight that a shadow policy would have sent here */
     _Atomic uint64_t cooling_until_us; /* loop clock: the worker asked for peace (429 or 503); 0 = it did not */
-    struct worker_report report;       /* what the engine said of itself last; written by the control thread only */
-    _Atomic int64_t credited_tokens;   /* of requests sent since the last report; written by any loop, reset with each report */
-    struct breaker breaker;            /* written through breaker.h */
+
+    alignas(64) _Atomic int64_t load; /* requests in flight: counted from the pick to the end of the body or the abort */
+    _Atomic uint64_t processed;       /* picks */
+    _Atomic uint64_t failures;        /* attempts that broke off, or were answered with a 5xx status */
+    _Atomic uint64_t busy_us;         /* sum of the times from pick to end of the requests that ended */
+    _Atomic int64_t routing_keys;     /* distinct routing keys of the requests in flight (routing/key_loads.h) */
+    _Atomic int64_t shadow_load;      /* requests in flight that a shadow policy would have sent here */
+    _Atomic int64_t credited_tokens;  /* of requests sent since the last report; written by any loop, reset with each report */
+
+    alignas(64) struct worker_report report; /* what the engine said of itself last; written by the control thread only */
+    alignas(64) struct breaker breaker;      /* written through breaker.h, with each outcome */
 };
 
 struct worker {
