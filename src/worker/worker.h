@@ -128,11 +128,13 @@ struct worker_spec {
 
 /* The last report of the load monitor, summed over the ranks that this worker stands for. Members are read one by one: a mixture of two reports is as good as either. */
 struct worker_report {
-    _Atomic uint64_t at_us;        /* loop clock; 0 = it reports nothing (any more), and the other members mean nothing */
-    _Atomic double kv_usage;       /* share of the KV cache in use, mean over the ranks: 0..1 */
-    _Atomic double throughput;     /* tokens generated per second */
+    _Atomic uint64_t at_us;    /* loop clock; 0 = it reports nothing (any more), and the other members mean nothing */
+    _Atomic double kv_usage;   /* share of the KV cache in use, mean over the ranks: 0..1 */
+    _Atomic double throughput; /* tokens generated per second: the most of late, since one that has little to do generates little */
     _Atomic int64_t queued_tokens; /* prompt tokens that wait and are in no cache */
     _Atomic int64_t used_tokens;   /* in the KV cache; -1 = the engine does not tell */
+    _Atomic int64_t load;          /* worker_live.load when it came, */
+    _Atomic uint64_t processed;    /* and .processed: what was sent and what has ended since can be told */
 };
 
 /* What changes while requests run. Outlives snapshots and descriptions; all members atomic, written by any thread; readers accept slightly old values
@@ -243,6 +245,26 @@ static inline void worker_count_busy(const struct worker *w, uint64_t us)
 static inline void worker_count_failure(const struct worker *w)
 {
     atomic_fetch_add_explicit(&w->live->failures, 1, memory_order_relaxed);
+}
+
+/* What the engine says of itself now, in the terms of struct worker_report. Control thread. */
+struct worker_told {
+    double kv_usage, throughput;
+    int64_t queued_tokens, used_tokens;
+};
+void worker_put_report(const struct worker *w, const struct worker_told *told, uint64_t now_us);
+void worker_drop_report(const struct worker *w);
+
+/* Requests of this gateway that ended since the report; 0 or more. */
+static inline int64_t worker_ended_since_report(const struct worker *w)
+{
+    const struct worker_live *l = w->live;
+    int64_t sent = (int64_t)(atomic_load_explicit(&l->processed, memory_order_relaxed) -
+                             atomic_load_explicit(&l->report.processed, memory_order_relaxed));
+    int64_t more =
+        atomic_load_explicit(&l->load, memory_order_relaxed) - atomic_load_explicit(&l->report.load, memory_order_relaxed);
+
+    return MAX(0, sent - more);
 }
 
 #define HEARD_STEP_US 250000 /* written this often at most: all loops share the cache line */
