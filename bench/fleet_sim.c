@@ -199,15 +199,15 @@ static void on_token(struct model *m, struct model_request *r, void *arg)
 static void report_loads(struct sim *s)
 {
     for (size_t i = 0; i < s->n; i++) {
-        struct worker_live *live = s->engines[i].worker->live;
         const struct model *m = &s->engines[i].model;
+        struct worker_told loads = {
+            .kv_usage = model_usage(m),
+            .throughput = m->throughput,
+            .queued_tokens = (int64_t)m->waiting_uncached_tokens,
+            .used_tokens = (int64_t)model_used_tokens(m),
+        };
 
-        atomic_store(&live->report.kv_usage, model_usage(m));
-        atomic_store(&live->report.throughput, m->throughput);
-        atomic_store(&live->report.queued_tokens, (int64_t)m->waiting_uncached_tokens);
-        atomic_store(&live->report.used_tokens, (int64_t)model_used_tokens(m));
-        atomic_store(&live->report.at_us, s->now_us);
-        atomic_store(&live->credited_tokens, 0);
+        worker_put_report(s->engines[i].worker, &loads, s->now_us);
     }
 }
 
@@ -270,6 +270,7 @@ static size_t choose(struct sim *s, uint32_t prefix)
                                 .table_serial = 1,
                                 .ring = s->ring,
                                 .board = &s->board,
+                                .body_bytes = s->prompt_bytes,
                                 .now_us = s->now_us,
                                 .random = &s->random };
     char key[24];

@@ -181,6 +181,7 @@ static void fill_hint(struct dispatcher *d, const struct dispatch_request *r, co
         hint->implicit_key = http_value(fields, IMPLICIT[i]);
     if (policy->ops->wants_text && r->routing_text)
         hint->text = r->routing_text(r);
+    hint->body_bytes = r->ex->body.n;
     hint->now_us = loop_now_us(d->loop);
     hint->random = &d->loop->random;
 }

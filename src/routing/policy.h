@@ -50,6 +50,7 @@ struct policy_hint {
     struct str text;          /* routing text (spec data-plane 5.11); empty unless the policy wants it (ops->wants_text) */
     const uint32_t *tokens;   /* the prompt's token ids; NULL where nobody tokenizes (HTTP) */
     size_t tokens_n;          /* */
+    size_t body_bytes;        /* of the request; tells a long prompt from a short one where nobody tokenizes. 0 = not known */
     struct str routing_key;   /* x-smg-routing-key */
     struct str target_worker; /* x-smg-target-worker; only consistent_hashing obeys it */
     struct str implicit_key;  /* the first present of authorization, x-forwarded-for, cookie; only for consistent_hashing */

@@ -74,35 +74,30 @@ static struct known *known_of(const struct load_monitor *m, const struct worker 
     return low < m->known_n && m->known[low].worker->order == w->order ? &m->known[low] : NULL;
 }
 
-static void clear_report(const struct worker *w)
-{
-    atomic_store_explicit(&w->live->report.at_us, 0, memory_order_relaxed);
-    atomic_store_explicit(&w->live->credited_tokens, 0, memory_order_relaxed);
-}
-
-/* For the policies. What was sent since the last report is part of this one. */
+/* For the policies. */
 static void write_report(const struct known *k)
 {
-    struct worker_report *r = &k->worker->live->report;
+    struct worker_told loads;
     struct loads_sum sum;
 
     if (!k->answer) {
-        clear_report(k->worker);
+        worker_drop_report(k->worker);
         return;
     }
     sum = loads_sum(k->answer->loads, k->rank);
-    atomic_store_explicit(&r->kv_usage, sum.token_usage, memory_order_relaxed);
-    atomic_store_explicit(&r->throughput, sum.gen_throughput, memory_order_relaxed);
-    atomic_store_explicit(&r->queued_tokens, sum.waiting_uncached_tokens, memory_order_relaxed);
-    atomic_store_explicit(&r->used_tokens, loads_tokens(k->answer->loads, k->rank), memory_order_relaxed);
-    atomic_store_explicit(&r->at_us, k->asked_us, memory_order_relaxed);
-    atomic_store_explicit(&k->worker->live->credited_tokens, 0, memory_order_relaxed);
+    loads = (struct worker_told){
+        .kv_usage = sum.token_usage,
+        .throughput = sum.gen_throughput,
+        .queued_tokens = sum.waiting_uncached_tokens,
+        .used_tokens = loads_tokens(k->answer->loads, k->rank),
+    };
+    worker_put_report(k->worker, &loads, k->asked_us);
 }
 
 static void forget_all(struct load_monitor *m)
 {
     for (size_t i = 0; i < m->known_n; i++) {
-        clear_report(m->known[i].worker);
+        worker_drop_report(m->known[i].worker);
         known_fini(&m->known[i]);
     }
     free(STEAL(m->known));
@@ -270,7 +265,7 @@ void load_monitor_on_registry(struct load_monitor *m, enum registry_event e, con
             wait_ms(m, NEWCOMER_MS);
         return;
     }
-    clear_report(w);
+    worker_drop_report(w);
     k = known_of(m, w);
     if (k) { /* its row goes with the next tick */
         answer_unref(STEAL(k->answer));

@@ -190,10 +190,11 @@ int worker_spec_copy(const struct worker_spec *spec, struct arena *arena, struct
 
 static struct worker_live *live_new(void)
 {
-    struct worker_live *l = calloc(1, sizeof(*l));
+    struct worker_live *l = aligned_alloc(alignof(struct worker_live), sizeof(*l));
 
     if (!l)
         return NULL;
+    memset(l, 0, sizeof(*l));
     atomic_init(&l->refs, 1);
     atomic_init(&l->status, WORKER_PENDING);
     atomic_init(&l->changed_s, clock_wall_s());
@@ -208,6 +209,33 @@ static void live_unref(struct worker_live *l)
         return;
     worker_number_give(l->number);
     free(l);
+}
+
+/* ---- reports ---- */
+
+#define THROUGHPUT_KEPT 0.98 /* of the most that was reported, per report: it counts for some minutes */
+
+void worker_put_report(const struct worker *w, const struct worker_told *told, uint64_t now_us)
+{
+    struct worker_report *r = &w->live->report;
+    double most = atomic_load_explicit(&r->throughput, memory_order_relaxed) * THROUGHPUT_KEPT;
+
+    atomic_store_explicit(&r->kv_usage, told->kv_usage, memory_order_relaxed);
+    atomic_store_explicit(&r->throughput, MAX(most, told->throughput), memory_order_relaxed);
+    atomic_store_explicit(&r->queued_tokens, told->queued_tokens, memory_order_relaxed);
+    atomic_store_explicit(&r->used_tokens, told->used_tokens, memory_order_relaxed);
+    atomic_store_explicit(&r->load, worker_load(w), memory_order_relaxed);
+    atomic_store_explicit(&r->processed, atomic_load_explicit(&w->live->processed, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&r->at_us, now_us, memory_order_relaxed);
+    atomic_store_explicit(&w->live->credited_tokens, 0,
+                          memory_order_relaxed); /* what was sent since the last one is part of this */
+}
+
+void worker_drop_report(const struct worker *w)
+{
+    atomic_store_explicit(&w->live->report.at_us, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->live->report.throughput, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->live->credited_tokens, 0, memory_order_relaxed);
 }
 
 /* Where the URL leads: views of w->spec.url, or of a rank's base URL. ipc:// URLs have no host. */

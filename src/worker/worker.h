@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <stdalign.h>
 #include <stdatomic.h>
 
 #include "base/ids.h"
@@ -127,34 +128,39 @@ struct worker_spec {
 
 /* The last report of the load monitor, summed over the ranks that this worker stands for. Members are read one by one: a mixture of two reports is as good as either. */
 struct worker_report {
-    _Atomic uint64_t at_us;        /* loop clock; 0 = it reports nothing (any more), and the other members mean nothing */
-    _Atomic double kv_usage;       /* share of the KV cache in use, mean over the ranks: 0..1 */
-    _Atomic double throughput;     /* tokens generated per second */
+    _Atomic uint64_t at_us;    /* loop clock; 0 = it reports nothing (any more), and the other members mean nothing */
+    _Atomic double kv_usage;   /* share of the KV cache in use, mean over the ranks: 0..1 */
+    _Atomic double throughput; /* tokens generated per second: the most of late, since one that has little to do generates little */
     _Atomic int64_t queued_tokens; /* prompt tokens that wait and are in no cache */
     _Atomic int64_t used_tokens;   /* in the KV cache; -1 = the engine does not tell */
+    _Atomic int64_t load;          /* worker_live.load when it came, */
+    _Atomic uint64_t processed;    /* and .processed: what was sent and what has ended since can be told */
 };
 
 /* What changes while requests run. Outlives snapshots and descriptions; all members atomic, written by any thread; readers accept slightly old values
- * because a choice among workers stays correct, only less balanced, with them. */
+ * because a choice among workers stays correct, only less balanced, with them.
+ * What each request writes stands together on one cache line, apart from what every choice reads of it and seldom changes: a loop that counts a request takes that line
+ * away from the others, and nothing else. */
 struct worker_live {
-    _Atomic unsigned refs;
+    alignas(64) _Atomic unsigned refs;
     uint16_t number;            /* never changes; 1..65535, of no other worker that lives: see worker_number.h. 0 = none was free */
     uint64_t born_us;           /* never changes; clock_now_us() when the number was given */
-    _Atomic int64_t load;       /* requests in flight: counted from the pick to the end of the body or the abort */
-    _Atomic uint64_t processed; /* picks */
-    _Atomic uint64_t failures;  /* attempts that broke off, or were answered with a 5xx status */
-    _Atomic uint64_t busy_us;   /* sum of the times from pick to end of the requests that ended */
     _Atomic int status;         /* enum worker_status; written by the control thread only, as the following two */
     _Atomic int reason;         /* why the last health probe failed: a negative enum err_code or an HTTP status; 0 = it did not */
     _Atomic uint64_t changed_s; /* wall clock: when `status` was written last */
     _Atomic uint64_t heard_us;  /* loop clock: when bytes of a good reply came last; up to HEARD_STEP_US late. 0 = never */
-
-    _Atomic int64_t routing_keys;      /* distinct routing keys of the requests in flight (routing/key_loads.h) */
-    _Atomic int64_t shadow_load;       /* requests in flight that a shadow policy would have sent here */
     _Atomic uint64_t cooling_until_us; /* loop clock: the worker asked for peace (429 or 503); 0 = it did not */
-    struct worker_report report;       /* what the engine said of itself last; written by the control thread only */
-    _Atomic int64_t credited_tokens;   /* of requests sent since the last report; written by any loop, reset with each report */
-    struct breaker breaker;            /* written through breaker.h */
+
+    alignas(64) _Atomic int64_t load; /* requests in flight: counted from the pick to the end of the body or the abort */
+    _Atomic uint64_t processed;       /* picks */
+    _Atomic uint64_t failures;        /* attempts that broke off, or were answered with a 5xx status */
+    _Atomic uint64_t busy_us;         /* sum of the times from pick to end of the requests that ended */
+    _Atomic int64_t routing_keys;     /* distinct routing keys of the requests in flight (routing/key_loads.h) */
+    _Atomic int64_t shadow_load;      /* requests in flight that a shadow policy would have sent here */
+    _Atomic int64_t credited_tokens;  /* of requests sent since the last report; written by any loop, reset with each report */
+
+    alignas(64) struct worker_report report; /* what the engine said of itself last; written by the control thread only */
+    alignas(64) struct breaker breaker;      /* written through breaker.h, with each outcome */
 };
 
 struct worker {
@@ -239,6 +245,26 @@ static inline void worker_count_busy(const struct worker *w, uint64_t us)
 static inline void worker_count_failure(const struct worker *w)
 {
     atomic_fetch_add_explicit(&w->live->failures, 1, memory_order_relaxed);
+}
+
+/* What the engine says of itself now, in the terms of struct worker_report. Control thread. */
+struct worker_told {
+    double kv_usage, throughput;
+    int64_t queued_tokens, used_tokens;
+};
+void worker_put_report(const struct worker *w, const struct worker_told *told, uint64_t now_us);
+void worker_drop_report(const struct worker *w);
+
+/* Requests of this gateway that ended since the report; 0 or more. */
+static inline int64_t worker_ended_since_report(const struct worker *w)
+{
+    const struct worker_live *l = w->live;
+    int64_t sent = (int64_t)(atomic_load_explicit(&l->processed, memory_order_relaxed) -
+                             atomic_load_explicit(&l->report.processed, memory_order_relaxed));
+    int64_t more =
+        atomic_load_explicit(&l->load, memory_order_relaxed) - atomic_load_explicit(&l->report.load, memory_order_relaxed);
+
+    return MAX(0, sent - more);
 }
 
 #define HEARD_STEP_US 250000 /* written this often at most: all loops share the cache line */

@@ -90,6 +90,49 @@ static void dp_31_an_engine_that_tells_no_throughput_has_the_default(void **stat
     policy_unref(p);
 }
 
+static void a_queue_at_the_report_shrinks_with_each_request_that_ended_since(void **state)
+{
+    struct policy *p;
+
+    herd_make(2);
+    p = herd_policy(&policy_least_load, NULL);
+    herd.hint.body_bytes = 3996; /* 1000 tokens */
+    herd_report(1, 0, 100, 4000);
+    herd_report(2, 0, 100, 3000);
+    assert_int_equal(herd_pick(p), 2); /* and 2 has 4000, too */
+    assert_int_equal(atomic_load(&herd.lives[1].credited_tokens), 1000);
+    atomic_store(&herd.lives[0].processed, 2); /* two have come and gone */
+    assert_int_equal(herd_pick(p), 1);
+    atomic_store(&herd.lives[0].processed, 102);
+    atomic_store(&herd.lives[0].load, 6); /* nothing waits, but these are at work: 6000 */
+    assert_int_equal(herd_pick(p), 2);
+    policy_unref(p);
+}
+
+static void power_of_two_counts_what_was_sent_since_the_reports(void **state)
+{
+    struct policy *p;
+
+    herd_make(2);
+    p = herd_policy(&policy_power_of_two, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        atomic_store(&herd.lives[i].load, 10);
+        atomic_store(&herd.lives[i].report.load, 10);
+    }
+    herd_report(1, 0.45, 100, 0); /* 4 % of the cache per request on average */
+    herd_report(2, 0.35, 100, 0);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(herd_pick(p), 2);
+    atomic_store(&herd.lives[1].load, 13); /* 0.35 + 3 * 0.04 */
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(herd_pick(p), 1);
+    atomic_store(&herd.lives[0].load, 14);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(herd_pick(p), 2);
+    assert_string_equal(herd.choice.branch, "kv_usage");
+    policy_unref(p);
+}
+
 static void dp_32_reports_are_compared_when_both_have_one(void **state)
 {
     struct policy *p;
@@ -118,6 +161,8 @@ int main(void)
         cmocka_unit_test(dp_31_without_any_report_requests_are_compared),
         cmocka_unit_test(dp_31_an_engine_that_tells_no_throughput_has_the_default),
         cmocka_unit_test(dp_32_reports_are_compared_when_both_have_one),
+        cmocka_unit_test(a_queue_at_the_report_shrinks_with_each_request_that_ended_since),
+        cmocka_unit_test(power_of_two_counts_what_was_sent_since_the_reports),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
