@@ -16,8 +16,8 @@
 
 #define USAGE_MAX   0.999 /* a full cache counts for so much, not for ever */
 #define TOKEN_BYTES 4     /* of English text, about */
-#define ENDED_PART \
-    0.5 /* of the requests that ended since the report: as many had left the queue before it as after it. All or none of them is worse (fleet_sim) */
+/* Of the requests that ended since the report some had left the queue before it and some after it: half of them are taken to be in it no more. */
+#define ENDED_PART 0.5
 
 static bool reports(const struct worker *w)
 {
