@@ -161,12 +161,29 @@ static void write_leg(struct json_writer *w, struct str key, const struct policy
     json_end(w);
 }
 
+/* The largest load of a ready worker less the smallest. */
+static uint64_t load_spread(const struct worker_table *t, bool shadow)
+{
+    int64_t min = INT64_MAX, max = 0;
+
+    for (size_t i = 0; i < t->n; i++) {
+        const struct worker_live *l = t->workers[i]->live;
+        int64_t load = atomic_load_explicit(shadow ? &l->shadow_load : &l->load, memory_order_relaxed);
+
+        if (worker_is_ready(t->workers[i])) {
+            min = MIN(min, load);
+            max = MAX(max, load);
+        }
+    }
+    return (uint64_t)(max - MIN(min, max));
+}
+
 static double share(uint64_t part, uint64_t whole)
 {
     return whole ? (double)part / (double)whole : 0;
 }
 
-static void write_shadow(struct json_writer *w, const struct policy *p, const struct shadow_counts *c)
+static void write_shadow(struct json_writer *w, const struct policy *p, const struct shadow_counts *c, const struct worker_table *t)
 {
     uint64_t decisions = count_of(&c->decisions);
 
@@ -184,6 +201,8 @@ static void write_shadow(struct json_writer *w, const struct policy *p, const st
     json_put_f64(w, "served_hit_share", share(count_of(&c->served_matched), count_of(&c->prompt)));
     json_put_f64(w, "predicted_load_met", share(count_of(&c->load_met), decisions));
     json_put_f64(w, "served_load_met", share(count_of(&c->served_load_met), decisions));
+    json_put_u64(w, "predicted_load_spread", load_spread(t, /* shadow= */ true));
+    json_put_u64(w, "served_load_spread", load_spread(t, /* shadow= */ false));
     json_end(w);
 }
 
@@ -205,7 +224,8 @@ void admin_list_policies(struct exchange *ex, void *context)
     json_end(&l.w);
     write_leg(&l.w, STR("prefill"), policy_set_leg(a->set, ex->loop, POLICY_PREFILL));
     write_leg(&l.w, STR("decode"), policy_set_leg(a->set, ex->loop, POLICY_DECODE));
-    write_shadow(&l.w, policy_set_shadow(a->set, ex->loop), policy_set_shadow_counts(a->set));
+    write_shadow(&l.w, policy_set_shadow(a->set, ex->loop), policy_set_shadow_counts(a->set),
+                 registry_table(a->registry, ex->loop));
     json_end(&l.w);
     if (out.failed) {
         refuse_memory(ex, &out);

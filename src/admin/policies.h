@@ -16,6 +16,7 @@
 /* What the handlers get as their context; one for all loops, constant. */
 struct admin_policies {
     struct policy_set *set;     /* borrowed */
+    struct registry *registry;  /* borrowed */
     struct loop *control;       /* borrowed */
     void (*changed)(void *arg); /* on the control thread, after a change; optional */
     void *arg;

@@ -187,6 +187,7 @@ static int make_registry(struct gateway *g, struct err *err)
     conf.store = gateway_state_store(g->state);
     if (registry_new(g->control, g->client, &conf, &g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
+    g->admin_policies.registry = g->registry;
     registry_subscribe(g->registry, gateway_on_registry, g);
     if (policy_set_make_rings(g->policies, g->registry) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");

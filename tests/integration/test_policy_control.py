@@ -99,6 +99,7 @@ def test_a_shadow_policy_is_counted_and_not_followed(start, pair):
     assert counts == [5, 5], "round_robin serves"
     shadow = gateway.client.get("/policies").json()["shadow"]
     assert shadow["policy"] == "passthrough" and shadow["decisions"] == 10 and shadow["agreed"] == 5 and shadow["agreement"] == 0.5
+    assert shadow["predicted_load_spread"] == shadow["served_load_spread"] == 0
     metrics = gateway.metrics()
     assert metrics['smg_shadow_decisions_total{policy="passthrough"}'] == 10
     assert metrics['smg_shadow_agreed_total{policy="passthrough"}'] == 5
