@@ -161,23 +161,6 @@ static void write_leg(struct json_writer *w, struct str key, const struct policy
     json_end(w);
 }
 
-/* The largest load of a ready worker less the smallest. */
-static uint64_t load_spread(const struct worker_table *t, bool shadow)
-{
-    int64_t min = INT64_MAX, max = 0;
-
-    for (size_t i = 0; i < t->n; i++) {
-        const struct worker_live *l = t->workers[i]->live;
-        int64_t load = atomic_load_explicit(shadow ? &l->shadow_load : &l->load, memory_order_relaxed);
-
-        if (worker_is_ready(t->workers[i])) {
-            min = MIN(min, load);
-            max = MAX(max, load);
-        }
-    }
-    return (uint64_t)(max - MIN(min, max));
-}
-
 static double share(uint64_t part, uint64_t whole)
 {
     return whole ? (double)part / (double)whole : 0;
@@ -201,8 +184,8 @@ static void write_shadow(struct json_writer *w, const struct policy *p, const st
     json_put_f64(w, "served_hit_share", share(count_of(&c->served_matched), count_of(&c->prompt)));
     json_put_f64(w, "predicted_load_met", share(count_of(&c->load_met), decisions));
     json_put_f64(w, "served_load_met", share(count_of(&c->served_load_met), decisions));
-    json_put_u64(w, "predicted_load_spread", load_spread(t, /* shadow= */ true));
-    json_put_u64(w, "served_load_spread", load_spread(t, /* shadow= */ false));
+    json_put_u64(w, "predicted_load_spread", policy_load_spread(t, /* shadow= */ true));
+    json_put_u64(w, "served_load_spread", policy_load_spread(t, /* shadow= */ false));
     json_end(w);
 }
 

@@ -227,23 +227,6 @@ static void sample_count(struct prometheus_writer *w, const char *name, const ch
                       (double)atomic_load_explicit(n, memory_order_relaxed));
 }
 
-/* The largest load less the smallest, over the ready workers. */
-static int64_t spread_of(const struct worker_table *t, bool shadow)
-{
-    int64_t min = INT64_MAX, max = 0;
-
-    for (size_t i = 0; i < t->n; i++) {
-        const struct worker_live *l = t->workers[i]->live;
-        int64_t load = atomic_load_explicit(shadow ? &l->shadow_load : &l->load, memory_order_relaxed);
-
-        if (worker_is_ready(t->workers[i])) {
-            min = MIN(min, load);
-            max = MAX(max, load);
-        }
-    }
-    return MAX(0, max - MIN(min, max));
-}
-
 static void collect_shadow(struct prometheus_writer *w, struct gateway *g, const struct worker_table *t)
 {
     const struct policy *p = policy_set_shadow(g->policies, g->control);
@@ -263,10 +246,11 @@ static void collect_shadow(struct prometheus_writer *w, struct gateway *g, const
                  &c->served_load_met);
     prometheus_family(w, "smg_shadow_load_spread", METRIC_GAUGE,
                       "Largest less smallest load of the workers, had the shadow served");
-    prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1, (double)spread_of(t, /* shadow= */ true));
+    prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1,
+                      (double)policy_load_spread(t, /* shadow= */ true));
     prometheus_family(w, "smg_shadow_served_load_spread", METRIC_GAUGE, "Largest less smallest load of the workers, as served");
     prometheus_sample(w, &(struct prometheus_label){ "policy", str_of(p->ops->name) }, 1,
-                      (double)spread_of(t, /* shadow= */ false));
+                      (double)policy_load_spread(t, /* shadow= */ false));
 }
 
 static void collect_loops(struct prometheus_writer *w, struct gateway *g)

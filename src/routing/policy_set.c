@@ -260,6 +260,22 @@ struct policy *policy_set_leg(struct policy_set *s, struct loop *loop, enum poli
     return ((const struct rows *)snapshot_get(loop, &s->cell))->legs[leg];
 }
 
+uint64_t policy_load_spread(const struct worker_table *t, bool shadow)
+{
+    int64_t min = INT64_MAX, max = 0;
+
+    for (size_t i = 0; i < t->n; i++) {
+        const struct worker_live *l = t->workers[i]->live;
+        int64_t load = atomic_load_explicit(shadow ? &l->shadow_load : &l->load, memory_order_relaxed);
+
+        if (worker_is_ready(t->workers[i])) {
+            min = MIN(min, load);
+            max = MAX(max, load);
+        }
+    }
+    return (uint64_t)(max - MIN(min, max));
+}
+
 struct policy *policy_set_shadow(struct policy_set *s, struct loop *loop)
 {
     return ((const struct rows *)snapshot_get(loop, &s->cell))->shadow;

@@ -81,6 +81,9 @@ struct policy *policy_set_shadow(struct policy_set *s,
                                  struct loop *loop); /* NULL: none. Borrowed until the end of the turn of LOOP */
 struct shadow_counts *policy_set_shadow_counts(struct policy_set *s);
 
+/* The largest load of a ready worker of T less the smallest: as served, or as the shadow would have. Any thread. */
+uint64_t policy_load_spread(const struct worker_table *t, bool shadow);
+
 /* Calls FN for the default (model empty) and each model with a policy of its own, sorted by model. BY_OPERATOR: not by a worker's label. */
 void policy_set_each(struct policy_set *s, struct loop *loop,
                      void (*fn)(struct str model, struct policy *p, bool by_operator, void *arg), void *arg);
