@@ -1,0 +1,60 @@
+/* text/tokenizer/unicode.h -- what the engines that we must agree with know of characters
+ *
+ * Two-stage tables, generated (see the head of unicode_tables.c). Two engines are copied in their results, and their versions of Unicode differ: regular expressions are Oniguruma's,
+ * everything else is Rust's. Where they differ, a function says whose answer it gives.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum unicode_category {
+    UNICODE_CN,
+    UNICODE_LU,
+    UNICODE_LL,
+    UNICODE_LT,
+    UNICODE_LM,
+    UNICODE_LO,
+    UNICODE_MN,
+    UNICODE_MC,
+    UNICODE_ME,
+    UNICODE_ND,
+    UNICODE_NL,
+    UNICODE_NO,
+    UNICODE_PC,
+    UNICODE_PD,
+    UNICODE_PS,
+    UNICODE_PE,
+    UNICODE_PI,
+    UNICODE_PF,
+    UNICODE_PO,
+    UNICODE_SM,
+    UNICODE_SC,
+    UNICODE_SK,
+    UNICODE_SO,
+    UNICODE_ZS,
+    UNICODE_ZL,
+    UNICODE_ZP,
+    UNICODE_CC,
+    UNICODE_CF,
+    UNICODE_CS,
+    UNICODE_CO
+};
+
+enum unicode_category unicode_category(uint32_t c); /* general category; past U+10FFFF: CN */
+bool unicode_is_white_space(uint32_t c);            /* White_Space */
+bool unicode_is_word(uint32_t c);                   /* \w: Alphabetic, M*, Nd, Pc, Join_Control */
+bool unicode_is_han(uint32_t c);                    /* Script=Han */
+bool unicode_is_numeric(uint32_t c);                /* N* as the Digits pre-tokenizer asks */
+bool unicode_is_punctuation(uint32_t c);            /* ASCII punctuation or P*, as Punctuation and BertPreTokenizer ask */
+bool unicode_is_mark(uint32_t c);                   /* M* */
+bool unicode_is_mark_nonspacing(uint32_t c);        /* Mn */
+bool unicode_is_other(uint32_t c);                  /* C*: what BertNormalizer cleans away */
+unsigned unicode_script(uint32_t c); /* for UnicodeScripts: equal numbers = one script; 0 = any (Common, Inherited, space) */
+size_t unicode_lower(uint32_t c,
+                     uint32_t ret[3]); /* full lower-case mapping without context; the number of code points, at least 1 */
+
+/* Reads the character at p[0..n), n >= 1. Invalid bytes: U+FFFD, *ret_n = length of the maximal invalid prefix. */
+uint32_t unicode_read(const char *p, size_t n, size_t *ret_n);
+size_t unicode_write(char out[4], uint32_t c); /* UTF-8, 1..4 bytes */
