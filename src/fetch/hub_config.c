@@ -102,8 +102,14 @@ static int read_token_file(struct hub_config *c, struct err *err)
 
     if (st == ERR_INVALID) /* no home, no file: HF_HUB_CACHE told all that is needed */
         return 0;
-    if (st == 0 && file_read(path, TOKEN_FILE_MAX, &text, NULL) == 0 && str_trim(buf_str(&text)).n)
+    if (st == 0)
+        st = file_read(path, TOKEN_FILE_MAX, &text, err);
+    if (st == 0 && str_trim(buf_str(&text)).n)
         st = take_token(c, str_trim(buf_str(&text)), path, err);
+    else if (st == ERR_NOT_FOUND)
+        st = 0;
+    else if (st < 0 && st != ERR_NOMEM)
+        st = err_wrap(err, ERR_INVALID, "the file with the hub's token cannot be read (HF_TOKEN or HF_TOKEN_PATH name another)");
     if (text.p)
         explicit_bzero(text.p, text.n);
     buf_fini(&text);
