@@ -116,7 +116,7 @@ static bool find_ranks(const char *directory, char out[NAME_MAX + 1])
     DIR *d;
     struct dirent *entry;
 
-    strcpy(out, "tiktoken.model");
+    snprintf(out, NAME_MAX + 1, "tiktoken.model");
     if (has_file(directory, out))
         return true;
     out[0] = 0;

@@ -91,6 +91,8 @@ struct tokenizer_encoder *tokenizer_entry_borrow(struct tokenizer_entry *e)
 
 void tokenizer_entry_give_back(struct tokenizer_entry *e, struct tokenizer_encoder *encoder)
 {
+    if (!encoder)
+        return;
     uv_mutex_lock(&e->lock);
     if (e->idle_n < ARRAY_LEN(e->idle))
         e->idle[e->idle_n++] = STEAL(encoder);

@@ -41,7 +41,7 @@ void tokenizer_entry_unref(struct tokenizer_entry *e); /* NULL is fine */
 /* NULL: memory is out. */
 struct tokenizer_encoder *tokenizer_entry_encoder(struct tokenizer_entry *e, struct loop *loop);
 struct tokenizer_encoder *tokenizer_entry_borrow(struct tokenizer_entry *e);
-void tokenizer_entry_give_back(struct tokenizer_entry *e, struct tokenizer_encoder *encoder);
+void tokenizer_entry_give_back(struct tokenizer_entry *e, struct tokenizer_encoder *encoder); /* NULL is fine */
 
 struct tokenizer_table {
     struct tokenizer_entry **entries; /* owned, referenced; by name, in byte order */
