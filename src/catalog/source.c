@@ -204,7 +204,9 @@ static int load_from_hub(const struct source_request *r, struct tokenizer **ret,
     int status;
 
     if (!r->hub)
-        return err_set(err, ERR_NOT_FOUND, "'%.*s' is no path on this machine, and nothing is fetched here", STR_FMT(r->source));
+        return err_set(err, ERR_NOT_FOUND,
+                       "'%.*s' is no path on this machine, and nothing can be fetched: the log of the start says why",
+                       STR_FMT(r->source));
     status = hub_fetch(r->hub, r->source, r->progress, r->cancel, &found, err);
     if (status < 0)
         return status;

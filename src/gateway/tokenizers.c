@@ -26,10 +26,15 @@ static struct str startup_source(const struct launch_config *c)
 int gateway_make_tokenizers(struct gateway *g, struct err *err)
 {
     struct catalog_conf conf = { .control = g->control, .journal = gateway_state_journal(g->state), .hub = &g->hub };
-    int r = hub_config_from_env(&g->hub, err);
+    struct err trouble = { 0 };
+    int r;
 
-    if (r == 0)
-        r = pool_new(g->encoders_n, &g->encoders, err);
+    if (hub_config_from_env(&g->hub, &trouble) < 0) { /* most gateways never ask the hub: no reason not to start */
+        log_warn(TARGET, "no models from the Hugging Face hub: its settings in the environment are wrong",
+                 LF_CSTR("error", trouble.message));
+        conf.hub = NULL;
+    }
+    r = pool_new(g->encoders_n, &g->encoders, err);
     return r < 0 ? r : catalog_new(&conf, &g->catalog, err);
 }
 

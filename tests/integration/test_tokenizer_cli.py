@@ -118,7 +118,7 @@ def big_hub_model(hub):  # noqa: F811
 
 def test_progress_is_shown_on_a_terminal(start, hub, tmp_path):  # noqa: F811
     big_hub_model(hub)
-    gateway = start(Gateway, env={"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url})
+    gateway = start(Gateway, env={"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"})
     status, seen = on_a_terminal("tokenizer", "add", "org/big", SMG_GATEWAY=gateway.url)
     assert status == OK and re.search(r"\rTokenizer job is processing: \d of \d files fetched, \d\.\d of \d\.\d MB \(\d+ %\)", seen), seen
     assert "is loaded and ready" in seen.splitlines()[-1]
@@ -126,7 +126,7 @@ def test_progress_is_shown_on_a_terminal(start, hub, tmp_path):  # noqa: F811
 
 def test_a_wait_that_is_too_short_leaves_the_job(start, hub, tmp_path):  # noqa: F811
     big_hub_model(hub)
-    gateway = start(Gateway, env={"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url})
+    gateway = start(Gateway, env={"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"})
     done = smg("tokenizer", "add", "org/big", "--wait-timeout", "0.2", SMG_GATEWAY=gateway.url)
     assert done.returncode == TIMEOUT and "it goes on in the gateway" in done.stderr
     wait_until(lambda: gateway.client.get("/v1/tokenizers").json()["tokenizers"], seconds=30, what="the tokenizer")

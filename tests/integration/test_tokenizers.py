@@ -400,7 +400,7 @@ def hub():
 @pytest.fixture
 def online(start, tmp_path, hub):
     """A gateway that reaches the hub."""
-    return lambda *flags, **more: start(Gateway, *flags, env={"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url, **more.pop("env", {})}, **more)
+    return lambda *flags, **more: start(Gateway, *flags, env={"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", **more.pop("env", {})}, **more)
 
 
 def test_a_hub_id_is_fetched_once_and_then_found_in_the_cache(online, hub):
