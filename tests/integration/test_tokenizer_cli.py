@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import SLOWNESS, SMG, Gateway, free_port, wait_until
-from hub_server import Hub, Large, Slow
+from hub_server import Hold, Large, Slow
 from test_tokenizers import HUB_FILES, UUID7, directory, hub, word_level  # noqa: F401 (fixtures)
 
 OK, FAILED, USAGE, UNREACHABLE, TIMEOUT = 0, 1, 2, 3, 4
@@ -125,9 +125,11 @@ def test_progress_is_shown_on_a_terminal(start, hub, tmp_path):  # noqa: F811
 
 
 def test_a_wait_that_is_too_short_leaves_the_job(start, hub, tmp_path):  # noqa: F811
-    big_hub_model(hub)
+    hold = Hold()
+    hub.faults["/api/models/org/words/revision/main"] = [hold]
     gateway = start(Gateway, env={"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"})
-    done = smg("tokenizer", "add", "org/big", "--wait-timeout", "0.2", SMG_GATEWAY=gateway.url)
+    done = smg("tokenizer", "add", "org/words", "--wait-timeout", "0.2", SMG_GATEWAY=gateway.url)
+    hold.go.set()
     assert done.returncode == TIMEOUT and "it goes on in the gateway" in done.stderr
     wait_until(lambda: gateway.client.get("/v1/tokenizers").json()["tokenizers"], seconds=30, what="the tokenizer")
 
