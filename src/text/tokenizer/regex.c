@@ -59,7 +59,7 @@ static int compile(struct str pattern, struct str translated, struct regex *r, s
                             PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_BACKSLASH_C,
                             &code, &at, c);
     pcre2_compile_context_free(c);
-    if (!r->code && code == PCRE2_ERROR_NOMEMORY)
+    if (!r->code && (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED))
         return err_set(err, ERR_NOMEM, "out of memory");
     if (!r->code) {
         char why[128] = "";
