@@ -406,9 +406,29 @@ static void the_default_policy_is_cache_aware(void **state)
     assert_int_equal(c.max_tree_size, 67108864);
 }
 
+static void what_is_said_of_tokenizers(void **state)
+{
+    static const struct line LINES[] = {
+        { { "--model-path", "org/name", "--tokenizer-path", "/models/a", "--disable-tokenizer-autoload" }, 0, NULL },
+        { { "--model", "org/name@revision" }, 0, NULL },
+        { { "--model-path", "" }, 1, "Invalid value for field 'model_path':  - Must not be empty" },
+        { { "--tokenizer-path", "a\nb" }, 1, "Must not contain line breaks or other control characters" },
+        { { "--chat-template", "/proc/version" }, 0, NULL },
+        { { "--chat-template", "/no/such/file" }, 1, "Must be a file that can be read: No such file or directory" },
+        { { "--chat-template", "/proc" }, 1, "Must be a file that can be read: not a regular file" },
+        { { "--tokenizer-cache-enable-l0", "--tokenizer-cache-l0-max-entries", "0" }, 1, "Must be > 0 when L0 cache is enabled" },
+        { { "--tokenizer-cache-enable-l1", "--tokenizer-cache-l1-max-memory", "0" }, 1, "Must be > 0 when L1 cache is enabled" },
+        { { "--tokenizer-cache-l0-max-entries", "0" }, 0, NULL },
+        { { "--tokenizer-cache-enable-l0", "--tokenizer-cache-enable-l1" }, 0, NULL },
+    };
+
+    check_lines(LINES, ARRAY_LEN(LINES));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_said_of_tokenizers),
         cmocka_unit_test(case_1_the_version_is_asked_for_before_anything_else),
         cmocka_unit_test(case_2_ports_and_unknown_flags),
         cmocka_unit_test(case_3_worker_urls),
