@@ -14,7 +14,10 @@ static struct added_tokens *set_of(const struct added_token *tokens, size_t n)
     return s;
 }
 
-#define TOKEN(text, number, ...) { .content = STR_INIT(text), .matched = STR_INIT(text), .id = (number), __VA_ARGS__ }
+#define TOKEN(text, number, ...)                                                          \
+    {                                                                                     \
+        .content = STR_INIT(text), .matched = STR_INIT(text), .id = (number), __VA_ARGS__ \
+    }
 
 /* "[7:<s>]" for a match, gaps as they are. */
 static void splits(const struct added_tokens *s, const char *text, const char *want)
@@ -37,7 +40,8 @@ static void splits(const struct added_tokens *s, const char *text, const char *w
 
 static void the_leftmost_and_then_the_longest_wins(void **state)
 {
-    const struct added_token tokens[] = { TOKEN("<|im|>", 1), TOKEN("<|im|>x", 2), TOKEN("m|>x y", 3), TOKEN("\n", 4), TOKEN("\n\n", 5) };
+    const struct added_token tokens[] = { TOKEN("<|im|>", 1), TOKEN("<|im|>x", 2), TOKEN("m|>x y", 3), TOKEN("\n", 4),
+                                          TOKEN("\n\n", 5) };
     struct added_tokens *s = set_of(tokens, 5);
 
     splits(s, "a<|im|>b", "a[1:<|im|>]b");
@@ -53,7 +57,8 @@ static void the_leftmost_and_then_the_longest_wins(void **state)
 
 static void lstrip_and_rstrip_take_white_space(void **state)
 {
-    const struct added_token tokens[] = { TOKEN("<mask>", 1, .lstrip = true), TOKEN("<r>", 2, .rstrip = true), TOKEN("<b>", 3, .lstrip = true, .rstrip = true) };
+    const struct added_token tokens[] = { TOKEN("<mask>", 1, .lstrip = true), TOKEN("<r>", 2, .rstrip = true),
+                                          TOKEN("<b>", 3, .lstrip = true, .rstrip = true) };
     struct added_tokens *s = set_of(tokens, 3);
 
     splits(s, "a <mask> b", "a[1: <mask>] b");
@@ -137,7 +142,8 @@ static void no_tokens_match_nothing(void **state)
 }
 
 /* The longest token at the first place that has one. */
-static const struct added_token *slow_next(const struct added_token *tokens, size_t n, struct str text, size_t from, size_t *ret_start)
+static const struct added_token *slow_next(const struct added_token *tokens, size_t n, struct str text, size_t from,
+                                           size_t *ret_start)
 {
     for (size_t at = from; at < text.n; at++) {
         const struct added_token *best = NULL;

@@ -7,8 +7,9 @@
 
 /* A tokenizer.json whose model gives each of these characters its number as id, so that ids show what the model was given: a=0 b=1 c=2 d=3 " "=4 "▁"=5, anything else 9. MORE: further members, with a comma
  * at the end. */
-#define CHARACTERS(more)                                                                                                                             \
-    "{\"version\":\"1.0\"," more "\"model\":{\"type\":\"BPE\",\"unk_token\":\"?\",\"merges\":[],\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\" \":4," \
+#define CHARACTERS(more)                                                                                                \
+    "{\"version\":\"1.0\"," more                                                                                        \
+    "\"model\":{\"type\":\"BPE\",\"unk_token\":\"?\",\"merges\":[],\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\" \":4," \
     "\"\u2581\":5,\"A\":6,\"x\":7,\"y\":8,\"?\":9}}}"
 
 static inline struct tokenizer *loaded(struct tokenizer_files files)

@@ -47,9 +47,11 @@ static void refuses(const char *json, int code, const char *part)
     assert_null(p.before);
 }
 
-#define A                "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
-#define SPECIAL(name)    "{\"SpecialToken\":{\"id\":\"" name "\",\"type_id\":0}}"
-#define SPECIALS         "\"special_tokens\":{\"[C]\":{\"id\":\"[C]\",\"ids\":[1,2],\"tokens\":[\"x\",\"y\"]},\"[S]\":{\"id\":\"[S]\",\"ids\":[3],\"tokens\":[\"z\"]}}"
+#define A             "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
+#define SPECIAL(name) "{\"SpecialToken\":{\"id\":\"" name "\",\"type_id\":0}}"
+#define SPECIALS                                                                                                               \
+    "\"special_tokens\":{\"[C]\":{\"id\":\"[C]\",\"ids\":[1,2],\"tokens\":[\"x\",\"y\"]},\"[S]\":{\"id\":\"[S]\",\"ids\":[3]," \
+    "\"tokens\":[\"z\"]}}"
 #define TEMPLATE(single) "{\"type\":\"TemplateProcessing\",\"single\":[" single "],\"pair\":[]," SPECIALS "}"
 
 static void each_type_puts_its_ids_around_the_text(void **state)
@@ -67,7 +69,8 @@ static void each_type_puts_its_ids_around_the_text(void **state)
 static void a_sequence_puts_the_later_ones_outside(void **state)
 {
     means("{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"}," TEMPLATE(SPECIAL("[C]") "," A) "]}", "1 2 A");
-    means("{\"type\":\"Sequence\",\"processors\":[" TEMPLATE(SPECIAL("[C]") "," A "," SPECIAL("[S]")) ",{\"type\":\"BertProcessing\",\"sep\":[\"s\",9],\"cls\":[\"c\",8]}]}",
+    means("{\"type\":\"Sequence\",\"processors\":[" TEMPLATE(
+              SPECIAL("[C]") "," A "," SPECIAL("[S]")) ",{\"type\":\"BertProcessing\",\"sep\":[\"s\",9],\"cls\":[\"c\",8]}]}",
           "8 1 2 A 3 9");
 }
 

@@ -20,8 +20,11 @@ static struct vocab *vocab_of(bool byte_level, const char *const *texts, const u
 
 static void bytes_have_the_characters_of_the_spec(void **state)
 {
-    static const struct { uint8_t byte; uint32_t c; } ROWS[] = {
-        { 0x00, 0x100 }, { 0x20, 0x120 }, { 0x21, 0x21 }, { 0x7f, 0x121 }, { 0x80, 0x122 },
+    static const struct {
+        uint8_t byte;
+        uint32_t c;
+    } ROWS[] = {
+        { 0x00, 0x100 }, { 0x20, 0x120 }, { 0x21, 0x21 },  { 0x7f, 0x121 }, { 0x80, 0x122 },
         { 0xa0, 0x142 }, { 0xa1, 0xa1 },  { 0xad, 0x143 }, { 0xae, 0xae },
     };
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(*ROWS); i++)
