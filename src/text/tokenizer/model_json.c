@@ -95,7 +95,7 @@ int vocab_parse(struct json v, bool byte_level, const char *where, struct arena 
     if (vocab_builder_new(byte_level, json_count(v), json_raw(v).n / 2, &b) < 0)
         return err_set(err, ERR_NOMEM, "%s: out of memory", where);
     for (struct json_iter it = json_iter(v); json_next(&it);) {
-        uint32_t id;
+        uint32_t id = 0;
         int r =
             ++n > limits->tokens ? too_many(err, where, limits->tokens) : read_limited(it.value, VOCAB_IDS_MAX, where, &id, err);
         if (r >= 0)

@@ -1,6 +1,6 @@
 /* text/tokenizer/regex_unicode.h -- what Oniguruma (Unicode 16) knows and PCRE2 10.42 (Unicode 14) does not
  *
- * Found by asking both about every code point (tools/gen-unicode-gaps). A newer PCRE2 knows these itself; saying them twice does no harm. Included by regex_class.c only.
+ * Found by asking both about every code point; test_every_character_is_seen_as_the_oracle_sees_it asks again. A newer PCRE2 knows these itself; saying them twice does no harm. Included by regex_class.c only.
  */
 #pragma once
 
