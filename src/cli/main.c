@@ -23,6 +23,7 @@ static const struct command COMMANDS[] = {
     { NULL, "bench", NULL, cli_bench, &BENCH_TABLE, "measure a gateway or an engine" },
     { NULL, "top", NULL, cli_top, &TOP_TABLE, "watch the workers of a running gateway, live" },
     { NULL, "loads", NULL, cli_loads, &LOADS_TABLE, "the load that each engine reports" },
+    { NULL, "tokenize", NULL, cli_tokenize, &TOKENIZE_TABLE, "text to token ids and back" },
     { "worker", "list", "ls", cli_worker_list, &WORKER_LIST_TABLE, "list them" },
     { "worker", "get", NULL, cli_worker_get, &WORKER_GET_TABLE, "show one, and its job" },
     { "worker", "add", NULL, cli_worker_add, &WORKER_ADD_TABLE, "add one" },
@@ -30,6 +31,10 @@ static const struct command COMMANDS[] = {
     { "worker", "replace", NULL, cli_worker_replace, &WORKER_REPLACE_TABLE, "replace a whole description" },
     { "worker", "rm", "remove", cli_worker_rm, &WORKER_RM_TABLE, "remove one" },
     { "worker", "drain", NULL, cli_worker_drain, &WORKER_DRAIN_TABLE, "empty one, remove it, and wait until it is gone" },
+    { "tokenizer", "list", "ls", cli_tokenizer_list, &TOKENIZER_LIST_TABLE, "list them" },
+    { "tokenizer", "add", NULL, cli_tokenizer_add, &TOKENIZER_ADD_TABLE, "load one" },
+    { "tokenizer", "status", NULL, cli_tokenizer_status, &TOKENIZER_STATUS_TABLE, "show how the loading of one goes" },
+    { "tokenizer", "rm", "remove", cli_tokenizer_rm, &TOKENIZER_RM_TABLE, "remove one" },
     { "cache", "flush", NULL, cli_cache_flush, &CACHE_FLUSH_TABLE, "empty the prefix caches of all workers" },
 };
 
@@ -38,6 +43,7 @@ static const struct {
     const char *name, *help;
 } GROUPS[] = {
     { "worker", "see and change the workers of a running gateway: list, get, add, patch, replace, rm, drain" },
+    { "tokenizer", "see and change the tokenizers of a running gateway: list, add, status, rm" },
     { "cache", "flush the caches of a running gateway's workers" },
 };
 

@@ -145,6 +145,13 @@ struct launch_config {
     bool jwt_allow_private_issuer;
     bool disable_audit_logging, control_plane_audit_enabled; /* not both */
 
+    /* Tokenizers */
+    struct str model_path, tokenizer_path; /* a path or a hub id; at most 256 bytes, for it is a name too */
+    struct str chat_template;              /* path; can be read */
+    bool disable_tokenizer_autoload;
+    bool tokenizer_cache_enable_l0, tokenizer_cache_enable_l1; /* checked and not used */
+    uint64_t tokenizer_cache_l0_max_entries, tokenizer_cache_l1_max_memory_bytes;
+
     /* ---- not available yet ---- */
 
     uint64_t max_idle_s;
@@ -171,9 +178,6 @@ struct launch_config {
     uint32_t cb_failure_threshold, cb_success_threshold;
     uint32_t cb_timeout_duration_s, cb_window_duration_s;
 
-    struct str model_path, tokenizer_path, chat_template;
-    bool disable_tokenizer_autoload, tokenizer_cache_enable_l0, tokenizer_cache_enable_l1;
-    uint64_t tokenizer_cache_l0_max_entries, tokenizer_cache_l1_max_memory_bytes;
     struct str reasoning_parser, tool_call_parser, mcp_config_path;
     enum launch_tensor_transport multimodal_tensor_transport;
     uint64_t multimodal_shm_min_bytes;

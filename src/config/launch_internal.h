@@ -18,7 +18,9 @@ int launch_validate_host(const void *value, struct err *err);         /* struct 
 int launch_validate_metrics_host(const void *value, struct err *err);
 int launch_validate_address(const void *value, struct err *err);
 int launch_validate_key(const void *value, struct err *err);
-int launch_validate_path(const void *value, struct err *err); /* begins with "/" */
+int launch_validate_source(const void *value, struct err *err);   /* of a tokenizer */
+int launch_validate_readable(const void *value, struct err *err); /* a file that can be read now */
+int launch_validate_path(const void *value, struct err *err);     /* begins with "/" */
 int launch_validate_origin(const void *value, struct err *err);
 int launch_validate_header_name(const void *value, struct err *err);
 int launch_validate_bucket(const void *value, struct err *err);    /* double */

@@ -5,6 +5,10 @@
 #include "config/launch_internal.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/url.h"
 
@@ -194,6 +198,32 @@ int launch_validate_key(const void *value, struct err *err)
             return err_set(err, ERR_INVALID, "Must not contain line breaks or other control characters");
     }
     return key.n ? 0 : err_set(err, ERR_INVALID, "Must not be empty");
+}
+
+/* It is the tokenizer's name too. */
+int launch_validate_source(const void *value, struct err *err)
+{
+    struct str source = *(const struct str *)value;
+
+    if (source.n > 256)
+        return err_set(err, ERR_INVALID, "Must not be longer than 256 bytes");
+    return launch_validate_key(value, err);
+}
+
+int launch_validate_readable(const void *value, struct err *err)
+{
+    char *path = str_dup(*(const struct str *)value);
+    struct stat st;
+    int r = 0;
+
+    if (!path)
+        return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    if (access(path, R_OK) < 0 || stat(path, &st) < 0)
+        r = err_set(err, ERR_INVALID, "Must be a file that can be read: %s", strerrordesc_np(errno));
+    else if (!S_ISREG(st.st_mode))
+        r = err_set(err, ERR_INVALID, "Must be a file that can be read: not a regular file");
+    free(path);
+    return r;
 }
 
 /* Visible ASCII only: it goes into a request line as it is. */

@@ -368,6 +368,19 @@ static void collect_state(struct prometheus_writer *w, const struct gateway_stat
     prometheus_sample(w, &(struct prometheus_label){ "quantile", STR("1") }, 1, (double)s.max_us);
 }
 
+static void collect_tokenizers(struct prometheus_writer *w, const struct tokenizer_table *t)
+{
+    prometheus_family(w, "smg_tokenizers_loaded", METRIC_GAUGE, "Tokenizers that are loaded");
+    prometheus_sample(w, NULL, 0, (double)t->n);
+    if (!t->n)
+        return;
+    prometheus_family(w, "smg_tokenizer_memory_bytes", METRIC_GAUGE,
+                      "Memory of each tokenizer, without the caches of its encoders");
+    for (size_t i = 0; i < t->n; i++)
+        prometheus_sample(w, &(struct prometheus_label){ "tokenizer", t->entries[i]->name }, 1,
+                          (double)tokenizer_memory(t->entries[i]->tokenizer));
+}
+
 /* ---- the prefix indexes of cache_aware, all models' together ---- */
 
 static void add_index(struct str model, struct policy *p, bool by_operator, void *arg)
@@ -433,6 +446,7 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
     if (g->config->engine_metrics)
         collect_engines(w, g->load_monitor);
     collect_admission(w, g->admission);
+    collect_tokenizers(w, catalog_table(g->catalog, g->control));
     collect_loops(w, g);
     collect_process(w);
     collect_state(w, g->state);

@@ -48,6 +48,8 @@ void gateway_on_registry(enum registry_event e, const struct worker *w, void *ar
     admission_workers_changed(g->admission, registry_table(g->registry, g->control));
     gateway_loads_wanted(g); /* a label may have brought a policy that goes by them */
     load_monitor_on_registry(g->load_monitor, e, w);
+    if (e == REGISTRY_ADDED || e == REGISTRY_REPLACED)
+        gateway_tokenizer_of_worker(g, w);
     if (e != REGISTRY_REMOVED || g->closing)
         return;
     for (unsigned i = 0; i < g->threads_n; i++)

@@ -3,6 +3,7 @@
 
 #include "admin/admin.h"
 #include "admin/policies.h"
+#include "admin/tokenizers.h"
 #include "admission/admission.h"
 #include "auth/auth.h"
 #include "gateway/gateway.h"
@@ -25,6 +26,7 @@ enum gateway_context {
     CONTEXT_INFERENCE,
     CONTEXT_ADMIN,
     CONTEXT_POLICIES,
+    CONTEXT_TOKENIZERS,
     CONTEXT_CORS,
     CONTEXT_REQUEST_ID,
     CONTEXT_OBSERVE,
@@ -46,6 +48,7 @@ struct gateway_thread {
     struct fanouts fanouts;
     struct inference inference;
     struct admin admin;
+    struct admin_tokenizers tokenizers;
     struct observe_requests observe;
     struct auth_thread auth;
     struct admission_thread admission;
@@ -71,6 +74,10 @@ struct gateway {
     struct dp_ranks *dp_ranks;         /* owned; NULL without --dp-minimum-tokens-scheduler */
     struct policy_set *policies;       /* owned */
     struct admin_policies admin_policies;
+    struct catalog *catalog; /* owned */
+    struct hub_config hub;   /* owned: HF_... of the environment */
+    struct pool *encoders;   /* owned: what is too long to be tokenized in a loop's turn */
+    unsigned encoders_n;     /* threads of it: one per CPU */
     struct router *router;
     struct http_server *metrics_server; /* control loop */
     struct http_server *probe_server;   /* control loop; NULL without --health-check-port */
@@ -128,6 +135,14 @@ void gateway_loads_wanted(struct gateway *g);
 
 /* forget.c; for registry_subscribe; ARG: struct gateway */
 void gateway_on_registry(enum registry_event e, const struct worker *w, void *arg);
+
+/* tokenizers.c; on the control thread unless said otherwise */
+int gateway_make_tokenizers(struct gateway *g, struct err *err) _must_check_;
+void gateway_load_tokenizers(struct gateway *g); /* before any worker registers */
+void gateway_tokenizer_of_worker(struct gateway *g, const struct worker *w);
+bool gateway_tokenizers_ready(struct gateway *g, struct loop *loop); /* any loop */
+void gateway_stop_tokenizers(struct gateway *g);
+void gateway_free_tokenizers(struct gateway *g);
 
 /* policies.c */
 int gateway_make_policies(struct gateway *g, struct err *err) _must_check_;

@@ -51,9 +51,13 @@ static const struct json_shape_field OPENAI_FIELDS[] = {
 /* On routes with a form of their own, what stands in front of the handler (auth, limits) speaks the first form all the same. */
 static const struct json_shape_field OTHER_FIELDS[] = { ROW("error", SHAPE_JSON, SHAPE_REQUIRED) };
 
+/* Of the tokenizers' routes: three forms of their own (spec control-plane 12), and the first in front of the handler. */
+static const struct json_shape_field TYPED_FIELDS[] = { ROW("error", SHAPE_JSON, 0), ROW("message", SHAPE_STR, 0) };
+
 static const struct json_shape ERRORS[] = {
     { .name = "Error", .fields = OPENAI_FIELDS, .fields_n = ARRAY_LEN(OPENAI_FIELDS) },
     { .name = "OtherError", .fields = OTHER_FIELDS, .fields_n = ARRAY_LEN(OTHER_FIELDS) },
+    { .name = "TokenizerError", .fields = TYPED_FIELDS, .fields_n = ARRAY_LEN(TYPED_FIELDS) },
 };
 
 static void put_error_schemas(struct json_writer *w)
@@ -72,7 +76,9 @@ static void put_error_content(struct json_writer *w, const struct route *r)
     json_put_object(w, "application/json");
     json_put_object(w, "schema");
     json_put_str(w, "$ref",
-                 r->errors == ROUTE_ERRORS_OPENAI ? STR("#/components/schemas/Error") : STR("#/components/schemas/OtherError"));
+                 r->errors == ROUTE_ERRORS_OPENAI  ? STR("#/components/schemas/Error")
+                 : r->errors == ROUTE_ERRORS_TYPED ? STR("#/components/schemas/TokenizerError")
+                                                   : STR("#/components/schemas/OtherError"));
     json_end(w);
     json_end(w);
     json_end(w);

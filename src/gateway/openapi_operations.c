@@ -5,6 +5,7 @@
  */
 #include "admin/admin.h"
 #include "admin/policies.h"
+#include "admin/tokenizers.h"
 #include "gateway/openapi.h"
 #include "worker/registry.h"
 
@@ -88,6 +89,17 @@ SHAPE_OF(WORKER_LIST, "WorkerList", REQ_OF("workers", SHAPE_ARRAY, &WORKER_INFO)
 SHAPE_OF(ACCEPTED, "Accepted", REQ("status", SHAPE_STR), REQ("worker_id", SHAPE_STR), OPT("url", SHAPE_STR),
          OPT("location", SHAPE_STR), REQ("message", SHAPE_STR));
 
+/* ---- tokenizers (spec control-plane 12, 13) ---- */
+
+SHAPE_OF(TOKENIZER, "Tokenizer", REQ("id", SHAPE_STR), REQ("name", SHAPE_STR), REQ("source", SHAPE_STR),
+         REQ("vocab_size", SHAPE_U32));
+SHAPE_OF(TOKENIZER_LIST, "TokenizerList", REQ_OF("tokenizers", SHAPE_ARRAY, &TOKENIZER));
+SHAPE_OF(TOKENIZER_STATE, "TokenizerState", REQ("id", SHAPE_STR), REQ("status", SHAPE_STR), REQ("message", SHAPE_STR),
+         OPT("vocab_size", SHAPE_U32));
+SHAPE_OF(TOKENIZER_REMOVED, "TokenizerRemoved", REQ("success", SHAPE_BOOL), REQ("message", SHAPE_STR));
+SHAPE_OF(TOKENIZED, "TokenizeResult", REQ("tokens", SHAPE_JSON), REQ("count", SHAPE_JSON), REQ("char_count", SHAPE_JSON));
+SHAPE_OF(DETOKENIZED, "DetokenizeResult", REQ("text", SHAPE_JSON));
+
 /* ---- fan-outs (spec control-plane 15) ---- */
 
 SHAPE_OF(FLUSHED, "FlushResult", REQ("status", SHAPE_STR), REQ("message", SHAPE_STR), REQ("workers_flushed", SHAPE_USIZE),
@@ -141,6 +153,15 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_PATCH, "/policies",             "changeDefaultPolicy", "Change the policy of all models without their own", &POLICY_PATCH_SHAPE,  false,    "200",     &POLICY,      "503",      NULL },
     { HTTP_PATCH, "/policies/{model}",     "changePolicy",      "Give a model a policy of its own, or change it",     &POLICY_PATCH_SHAPE,   false,    "200",     &POLICY,      "503",      NULL },
     { HTTP_DELETE, "/policies/{model}",    "resetPolicy",       "The model goes back to the default policy",          NULL,                  false,    "200",     &POLICY,      "404 503",  NULL },
+    { HTTP_POST,  "/v1/tokenizers",        "addTokenizer",      "Load a tokenizer in the background",                 &TOKENIZER_ADD_SHAPE,   false,    "202",     &TOKENIZER_STATE, "409 503", NULL },
+    { HTTP_GET,   "/v1/tokenizers",        "listTokenizers",    "The tokenizers that are loaded",                     NULL,                   false,    "200",     &TOKENIZER_LIST, "",       NULL },
+    { HTTP_GET,   "/v1/tokenizers/{tokenizer_id}", "getTokenizer", "One tokenizer, by id or name",                    NULL,                   false,    "200",     &TOKENIZER,   "404",      NULL },
+    { HTTP_DELETE, "/v1/tokenizers/{tokenizer_id}", "removeTokenizer", "Remove a tokenizer",                          NULL,                   false,    "200",     &TOKENIZER_REMOVED, "404 503", NULL },
+    { HTTP_GET,   "/v1/tokenizers/{tokenizer_id}/status", "getTokenizerStatus", "How the loading of a tokenizer goes", NULL,                 false,    "200",     &TOKENIZER_STATE, "404 503", NULL },
+    { HTTP_POST,  "/v1/tokenize",          "v1Tokenize",        "Text to token ids",                                  &TOKENIZE_SHAPE,        false,    "200",     &TOKENIZED,   "500 503",  NULL },
+    { HTTP_POST,  "/v1/detokenize",        "v1Detokenize",      "Token ids to text",                                  &DETOKENIZE_SHAPE,      false,    "200",     &DETOKENIZED, "500 503",  NULL },
+    { HTTP_POST,  "/tokenize",             "tokenize",          "Text to token ids",                                  &TOKENIZE_SHAPE,        false,    "200",     &TOKENIZED,   "500 503",  NULL },
+    { HTTP_POST,  "/detokenize",           "detokenize",        "Token ids to text",                                  &DETOKENIZE_SHAPE,      false,    "200",     &DETOKENIZED, "500 503",  NULL },
     { HTTP_POST,  "/flush_cache",          "flushCache",        "Every engine forgets its prefix cache",              NULL,                  false,    "200 206", &FLUSHED,     "",         NULL },
     { HTTP_GET,   "/get_loads",            "getLoads",          "How busy the engines say they are",                  NULL,                  false,    "200",     &LOADS,       "",         NULL },
     { HTTP_POST,  "/start_profile",        "startProfile",      "Profile all workers, or one",                        &ADMIN_START_PROFILE_SHAPE, true, "200 206 404", &PROFILED, "",      NULL },

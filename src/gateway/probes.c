@@ -40,6 +40,10 @@ void gateway_readiness(struct exchange *ex, void *context)
         exchange_reply(ex, 503, TYPE_JSON, STR("{\"status\":\"not ready\",\"reason\":\"insufficient healthy workers\"}"));
         return;
     }
+    if (!gateway_tokenizers_ready(g, ex->loop)) {
+        exchange_reply(ex, 503, TYPE_JSON, STR("{\"status\":\"not ready\",\"reason\":\"tokenizer not yet registered\"}"));
+        return;
+    }
     n = snprintf(text, sizeof text, "{\"status\":\"ready\",\"healthy_workers\":%u,\"total_workers\":%u}", counts.ready,
                  counts.total);
     exchange_reply(ex, 200, TYPE_JSON, (struct str){ text, (size_t)n });

@@ -237,7 +237,9 @@ static int start_control(struct gateway *g, struct err *err)
         if (r < 0)
             return r;
     }
-    r = gateway_make_policies(g, err);
+    r = gateway_make_tokenizers(g, err);
+    if (r == 0)
+        r = gateway_make_policies(g, err);
     if (r == 0)
         r = make_registry(g, err);
     if (r < 0)
@@ -283,6 +285,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     fanouts_init(&t->fanouts, t->loop, t->client, g->registry);
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
     t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
+    admin_tokenizers_init(&t->tokenizers, g->catalog, g->registry, g->encoders);
     observe_requests_init(&t->observe, t->loop);
     if (auth_thread_init(&t->auth, g->auth, t->loop) < 0 || admission_thread_init(&t->admission, g->admission, t->loop) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
@@ -290,6 +293,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->contexts[CONTEXT_INFERENCE] = &t->inference;
     t->contexts[CONTEXT_ADMIN] = &t->admin;
     t->contexts[CONTEXT_POLICIES] = &g->admin_policies;
+    t->contexts[CONTEXT_TOKENIZERS] = &t->tokenizers;
     t->contexts[CONTEXT_CORS] = &g->cors;
     t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
     t->contexts[CONTEXT_OBSERVE] = &t->observe;
@@ -368,6 +372,7 @@ static int add_startup_workers(struct gateway *g, struct err *err)
     const struct launch_config *c = g->config;
     int r = 0;
 
+    gateway_load_tokenizers(g);
     gateway_state_restore(g->state, g->registry);
     if (!c->pd_disaggregation && !c->epd_disaggregation)
         return add_urls(g, &c->worker_urls, WORKER_REGULAR, err);
@@ -427,6 +432,7 @@ static int make_shared(struct gateway *g, struct err *err)
 /* Frees what a failed or finished gateway holds; no thread runs any more. */
 static void take_apart(struct gateway *g)
 {
+    gateway_free_tokenizers(g);
     for (unsigned i = 0; i < g->threads_n; i++) {
         dispatcher_free(g->threads[i].dispatcher);
         inference_fini(&g->threads[i].inference);
@@ -474,7 +480,7 @@ static void give_up(struct gateway *g)
 
 int gateway_run(const struct launch_config *config, const struct gateway_source *source, struct err *err)
 {
-    struct gateway g = { .config = config, .source = source, .running = *config };
+    struct gateway g = { .config = config, .source = source, .running = *config, .encoders_n = cpu_quota() };
     int r;
 
     arena_init(&g.arena, /* cache= */ NULL, /* max_bytes= */ 0);

@@ -165,6 +165,11 @@ struct registry_store *gateway_state_store(struct gateway_state *s)
     return s ? &s->store : NULL;
 }
 
+struct journal *gateway_state_journal(struct gateway_state *s)
+{
+    return s ? s->journal : NULL;
+}
+
 void gateway_state_restore(struct gateway_state *s, struct registry *registry)
 {
     uint64_t began_us = clock_now_us();

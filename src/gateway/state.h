@@ -1,6 +1,6 @@
 /* gateway/state.h -- --state-dir: the journal, opened for a gateway, and the registry's store on top of it
  *
- * Kinds in the journal: "worker" (key: the id, value: the description as JSON, worker_spec_write). Kinds that this version does not know stay in the file untouched.
+ * Kinds in the journal: "worker" (key: the id, value: the description as JSON, worker_spec_write); "tokenizer" (catalog/commands.c writes it). Kinds that this version does not know stay in the file untouched.
  * Control thread, or before it runs.
  */
 #pragma once
@@ -19,6 +19,8 @@ struct registry_store *gateway_state_store(struct gateway_state *s); /* for regi
 void gateway_state_restore(struct gateway_state *s, struct registry *registry);
 
 bool gateway_state_stats(const struct gateway_state *s, struct journal_stats *ret); /* false: NULL, there is none */
+
+struct journal *gateway_state_journal(struct gateway_state *s); /* for catalog_conf; NULL: there is none */
 
 void gateway_state_stop(struct gateway_state *s); /* behind registry_stop; NULL is fine */
 void gateway_state_free(struct gateway_state *s); /* no loop runs, the loops are not freed yet; NULL is fine */

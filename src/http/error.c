@@ -134,6 +134,20 @@ void http_error_workers(struct exchange *ex, unsigned status, struct str code, s
     reply(ex, status);
 }
 
+void http_error_typed(struct exchange *ex, unsigned status, struct str type, struct str message)
+{
+    struct json_writer w;
+
+    ex->facts.error_code = arena_str(&ex->arena, type);
+    begin(ex, &w);
+    json_put_object(&w, "error");
+    json_put_str(&w, "message", message);
+    json_put_str(&w, "type", type);
+    json_end(&w);
+    json_end(&w);
+    reply(ex, status);
+}
+
 /* ---- row 6 ---- */
 
 void http_error_unauthorized(struct exchange *ex, struct str challenge, struct str message)

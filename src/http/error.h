@@ -19,6 +19,9 @@ void http_error_invalid(struct exchange *ex, unsigned status, struct str code, s
 /* Row 4, /workers: {"error":M,"code":CODE}. */
 void http_error_workers(struct exchange *ex, unsigned status, struct str code, struct str message);
 
+/* The form of /v1/tokenizers and /v1/tokenize (spec control-plane 12, 13): {"error":{"message":M,"type":TYPE}}. */
+void http_error_typed(struct exchange *ex, unsigned status, struct str type, struct str message);
+
 /* Row 6: 401 (WWW-Authenticate: CHALLENGE when not empty), 404, 405 (Allow from ex->route_allow), 413, 415, 422 and the codec's 4xx: row 1's body. */
 void http_error_unauthorized(struct exchange *ex, struct str challenge, struct str message);
 void http_error_not_found(struct exchange *ex);

@@ -185,6 +185,14 @@ def test_the_page_of_the_state_directory(reader, tmp_path):
     assert (tmp_path / "smg.backup").read_bytes()[:8] == b"smgstate"
 
 
+def test_the_page_of_tokenizers(reader, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = [text for text in paste_page(reader, "docs/tokenizers.md", 13).values() if text]
+    assert "is loaded and ready" in said[0] and '{"tokens":[1,2],"count":2,"char_count":11}' in said and '{"text":"Hello world"}' in said
+    assert "1 2 3 0\n4 tokens, 20 characters, 20 bytes\n" in said and "the quick brown fox\n" in said and "1 4\n" in said
+    assert said[-1] == "Tokenizer 'five' removed successfully\n"
+
+
 def test_every_option_of_a_tool_that_its_page_names_exists():
     for page, tool in ("docs/mock-engine.md", "mock-engine"), ("docs/bench.md", "bench"):
         text = (ROOT / page).read_text()

@@ -47,6 +47,11 @@ STAND_IN(cli_worker_replace, "worker replace")
 STAND_IN(cli_worker_rm, "worker rm")
 STAND_IN(cli_worker_drain, "worker drain")
 STAND_IN(cli_cache_flush, "cache flush")
+STAND_IN(cli_tokenizer_list, "tokenizer list")
+STAND_IN(cli_tokenizer_add, "tokenizer add")
+STAND_IN(cli_tokenizer_status, "tokenizer status")
+STAND_IN(cli_tokenizer_rm, "tokenizer rm")
+STAND_IN(cli_tokenize, "tokenize")
 STAND_IN_TABLE(MOCK_TABLE, "mock-engine")
 STAND_IN_TABLE(BENCH_TABLE, "bench")
 STAND_IN_TABLE(TOP_TABLE, "top")
@@ -59,6 +64,11 @@ STAND_IN_TABLE(WORKER_REPLACE_TABLE, "worker replace")
 STAND_IN_TABLE(WORKER_RM_TABLE, "worker rm")
 STAND_IN_TABLE(WORKER_DRAIN_TABLE, "worker drain")
 STAND_IN_TABLE(CACHE_FLUSH_TABLE, "cache flush")
+STAND_IN_TABLE(TOKENIZER_LIST_TABLE, "tokenizer list")
+STAND_IN_TABLE(TOKENIZER_ADD_TABLE, "tokenizer add")
+STAND_IN_TABLE(TOKENIZER_STATUS_TABLE, "tokenizer status")
+STAND_IN_TABLE(TOKENIZER_RM_TABLE, "tokenizer rm")
+STAND_IN_TABLE(TOKENIZE_TABLE, "tokenize")
 
 int version_print(void)
 {
@@ -140,6 +150,8 @@ static void a_command_of_two_words_gets_what_stands_behind_both(void **state)
     assert_called("worker list", 0);
     assert_int_equal(RUN("cache", "flush"), 7);
     assert_called("cache flush", 0);
+    assert_int_equal(RUN("tokenizer", "ls"), 7);
+    assert_called("tokenizer list", 0);
 }
 
 static void half_a_command_of_two_words_is_wrong_usage(void **state)
