@@ -225,22 +225,32 @@ static bool has_inner_space(struct str text)
     return str_find(str_skip(text, at), STR(SPACE)) != STR_NPOS;
 }
 
+/* Has each byte that a character without token may consist of its fallback? An ASCII character that is a token needs none (Gemma has no <0x09>). */
+static bool never_unknown(const struct bpe *b)
+{
+    bool never = b->byte_fallback;
+
+    for (unsigned i = 0; never && i < 256; i++) {
+        char byte = (char)i;
+        uint32_t id;
+        never = b->fallback_ids[i] != BPE_NONE || (i < 0x80 && vocab_find(b->model.vocab, (struct str){ &byte, 1 }, &id));
+    }
+    return never;
+}
+
 /* May text be cut before each U+2581 that follows something else? Symbols then must not depend on what lies beyond: no fused unknowns, and U+2581 is a token, so that it never becomes another symbol. And no merge
  * may make a token with such a place inside. A token's name is the text of its symbols, but for the unknown token, which may stand for anything that is not U+2581: it must not look like a run of these. */
 static bool may_cut(const struct bpe *b, const struct bpe_config *c)
 {
     struct str text;
     uint32_t id;
-    bool all_fall_back = b->byte_fallback;
+    bool known = never_unknown(b);
 
-    for (unsigned i = 0; all_fall_back && i < 256; i++)
-        all_fall_back = b->fallback_ids[i] != BPE_NONE;
     if (b->byte_level || !b->plain || b->ranks_are_ids || !vocab_find(b->model.vocab, STR(SPACE), &id))
         return false;
-    if (!all_fall_back && (b->byte_fallback || (b->has_unk && b->fuse_unk)))
+    if (!known && (b->byte_fallback || (b->has_unk && b->fuse_unk)))
         return false;
-    if (!all_fall_back && b->has_unk && vocab_bytes(b->model.vocab, b->unk_id, &text) &&
-        (text.n == 0 || str_has_prefix(text, STR(SPACE))))
+    if (!known && b->has_unk && vocab_bytes(b->model.vocab, b->unk_id, &text) && (text.n == 0 || str_has_prefix(text, STR(SPACE))))
         return false;
     for (size_t i = 0; i < c->merges_n; i++)
         if (!vocab_bytes(b->model.vocab, c->merges[i].merged, &text) || has_inner_space(text))

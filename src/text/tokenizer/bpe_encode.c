@@ -60,7 +60,7 @@ static void *table(size_t unit, size_t bytes, size_t *ret_mask)
 
     while (n <= bytes / unit / 2)
         n *= 2;
-    void *p = aligned_alloc(unit, n * unit);
+    void *p = bpe_table(n * unit);
     if (!p)
         return NULL;
     memset(p, 0, n * unit);
@@ -238,25 +238,41 @@ struct place {
     struct long_entry *longer;
 };
 
-static inline bool found(const struct place *at, struct str piece, struct ids *ids)
+/* The ids of a piece to OUT, which has room for LONG_IDS; how many, 0 = not in the cache. Of two entries the one to look at is chosen without a branch: which it is cannot be foretold. */
+static inline size_t find_short(const struct line *line, struct key key, uint32_t *out)
 {
-    uint32_t *out = ids->v + ids->n;
+    const struct entry *e = &line->e[!same(line->e[0].key, key)];
+    uint32_t first = e->ids[0];
 
-    if (_likely_(at->line != NULL)) {
-        const struct entry *e = &at->line->e[0];
-        if (!same(e->key, at->key) && !same((++e)->key, at->key))
-            return false;
-        memcpy(out, e->ids, sizeof(e->ids));
-        ids->n += out[0] >> COUNT_BITS;
-        out[0] &= ID_MASK;
-        return true;
-    }
-    const struct long_entry *e = at->longer;
-    if (!e || e->len != piece.n || memcmp(e->bytes, piece.p, piece.n) != 0)
-        return false;
+    if (_unlikely_(!same(e->key, key)))
+        return 0;
     memcpy(out, e->ids, sizeof(e->ids));
-    ids->n += e->count;
-    return true;
+    out[0] = first & ID_MASK;
+    return first >> COUNT_BITS;
+}
+
+static inline size_t find_long(const struct long_entry *e, struct str piece, uint32_t *out)
+{
+    if (!e || e->len != piece.n || memcmp(e->bytes, piece.p, piece.n) != 0)
+        return 0;
+    memcpy(out, e->ids, sizeof(e->ids));
+    return e->count;
+}
+
+/* A piece that no cache has, and into the cache with it. */
+static int encode_new(const struct bpe *b, struct model_state *s, const struct place *place, struct str piece, bool whole,
+                      struct ids *ids, struct err *err)
+{
+    size_t before = ids->n;
+    int r = encode_piece(b, s, piece, whole, ids, err);
+
+    if (r < 0)
+        return r;
+    if (place->line)
+        remember(place->line, place->key, ids->v + before, ids->n - before);
+    else if (place->longer)
+        remember_long(place->longer, piece, ids->v + before, ids->n - before);
+    return ids_reserve(ids, BLOCK * LONG_IDS) ? 0 : ERR_NOMEM;
 }
 
 /* Up to BLOCK pieces with the cache. There is always room for what the rest of the block can find in it. */
@@ -264,16 +280,17 @@ static int encode_block(const struct bpe *b, struct model_state *s, const char *
                         const char *readable, bool whole, struct ids *ids, struct err *err)
 {
     struct place places[BLOCK];
-    size_t at = begin;
+    struct line *lines = s->lines;
+    size_t at = begin, mask = s->mask;
 
     for (size_t k = 0; k < n; at = ends[k], k++) {
         struct place *p = &places[k];
         size_t len = ends[k] - at;
         p->line = NULL;
         p->longer = NULL;
-        if (len <= KEY_BYTES) {
+        if (_likely_(len <= KEY_BYTES)) {
             p->key = key_of(text + at, len, readable);
-            p->line = &s->lines[hash_of(p->key) & s->mask];
+            p->line = &lines[hash_of(p->key) & mask];
             __builtin_prefetch(p->line);
         } else if (len <= LONG_BYTES) {
             p->longer = &s->longs[hash_of_long(text + at, len) & s->longs_mask];
@@ -283,22 +300,23 @@ static int encode_block(const struct bpe *b, struct model_state *s, const char *
     }
     if (!ids_reserve(ids, BLOCK * LONG_IDS))
         return ERR_NOMEM;
+    uint32_t *out = ids->v + ids->n; /* beside ids->n, so that it stays in a register */
     at = begin;
     for (size_t k = 0; k < n; at = ends[k], k++) {
+        const struct place *p = &places[k];
         struct str piece = { text + at, ends[k] - at };
-        if (_likely_(found(&places[k], piece, ids)))
+        size_t got = _likely_(p->line != NULL) ? find_short(p->line, p->key, out) : find_long(p->longer, piece, out);
+        if (_likely_(got > 0)) {
+            out += got;
             continue;
-        size_t before = ids->n;
-        int r = encode_piece(b, s, piece, whole, ids, err);
+        }
+        ids->n = (size_t)(out - ids->v);
+        int r = encode_new(b, s, p, piece, whole, ids, err);
         if (r < 0)
             return r;
-        if (places[k].line)
-            remember(places[k].line, places[k].key, ids->v + before, ids->n - before);
-        else if (places[k].longer)
-            remember_long(places[k].longer, piece, ids->v + before, ids->n - before);
-        if (!ids_reserve(ids, BLOCK * LONG_IDS))
-            return ERR_NOMEM;
+        out = ids->v + ids->n;
     }
+    ids->n = (size_t)(out - ids->v);
     return 0;
 }
 

@@ -17,7 +17,7 @@
 
 /* ---- merges by pair ---- */
 
-/* Open addressing, at most half full. PACKED: a pair and its rank in one word, 21 + 21 + 22 bits, so that a look-up touches one line; else the rank lies beside. */
+/* Open addressing, at most five eighths full. PACKED: a pair and its rank in one word, 21 + 21 + 22 bits, so that a look-up touches one line; else the rank lies beside. */
 struct bpe_pairs {
     uint64_t *slots; /* owned; all ones = empty */
     uint32_t *ranks; /* owned; NULL when packed */
@@ -29,6 +29,7 @@ struct bpe_pairs {
 #define BPE_EMPTY            UINT64_MAX
 #define BPE_HASH             0x9e3779b97f4a7c15u
 
+void *bpe_table(size_t bytes) _must_check_; /* not cleared; free() */
 int bpe_pairs_init(struct bpe_pairs *p, size_t pairs, uint32_t ids_end, uint32_t ranks_end) _must_check_;
 void bpe_pairs_fini(struct bpe_pairs *p);
 int bpe_pairs_put(struct bpe_pairs *p, uint32_t a, uint32_t b,
@@ -40,13 +41,21 @@ static inline uint32_t bpe_pairs_rank(const struct bpe_pairs *p, uint32_t a, uin
 {
     uint64_t key = p->ranks ? (uint64_t)a << 32 | b : (uint64_t)a << BPE_PACKED_ID_BITS | b;
 
-    for (size_t i = (key * BPE_HASH) >> p->shift;; i = (i + 1) & p->mask) { /* ends: half of the slots are empty */
+    for (size_t i = (key * BPE_HASH) >> p->shift;; i = (i + 1) & p->mask) { /* ends: many slots are empty */
         uint64_t slot = p->slots[i];
         if (slot == BPE_EMPTY)
             return BPE_NONE;
         if (p->ranks ? slot == key : slot >> BPE_PACKED_RANK_BITS == key)
             return p->ranks ? p->ranks[i] : (uint32_t)slot & ((1u << BPE_PACKED_RANK_BITS) - 1);
     }
+}
+
+/* Asks for the memory that bpe_pairs_rank will look at. */
+static inline void bpe_pairs_fetch(const struct bpe_pairs *p, uint32_t a, uint32_t b)
+{
+    uint64_t key = p->ranks ? (uint64_t)a << 32 | b : (uint64_t)a << BPE_PACKED_ID_BITS | b;
+
+    __builtin_prefetch(&p->slots[(key * BPE_HASH) >> p->shift]);
 }
 
 /* ---- the model ---- */
@@ -57,8 +66,8 @@ static inline uint32_t bpe_pairs_rank(const struct bpe_pairs *p, uint32_t a, uin
 struct bpe {
     struct model model;
     struct bpe_pairs pairs;
-    uint32_t *merged;   /* owned; by rank: the id that a merge makes; NULL: the rank is the id */
-    uint32_t ranks_end; /* one past the highest rank */
+    uint32_t *merged;    /* owned; by rank: the id that a merge makes; NULL: the rank is the id */
+    uint32_t ranks_end;  /* one past the highest rank */
     uint32_t *byte_pair; /* owned; where each byte is a token: rank by two bytes, for the first round; NULL = ask the table */
     bool ranks_are_ids, whole_first /* a piece that is a token is that token */, has_unk, fuse_unk, byte_fallback;
     bool plain; /* symbols are single bytes or characters: neither prefix nor suffix */

@@ -32,6 +32,10 @@ static size_t merge_ranked(const struct bpe *b, uint32_t *sym, uint32_t *ranks, 
         if (best == BPE_NONE)
             return n;
         sym[at] = bpe_merged(b, best);
+        if (at + 2 < n)
+            bpe_pairs_fetch(&b->pairs, sym[at], sym[at + 2]);
+        if (at > 0)
+            bpe_pairs_fetch(&b->pairs, sym[at - 1], sym[at]);
         n--;
         for (size_t i = at + 1; i < n; i++) {
             sym[i] = sym[i + 1];
@@ -237,6 +241,10 @@ static void merge_at(struct run *r, uint32_t at)
     r->next[at] = behind;
     if (behind != BPE_NONE)
         r->prev[behind] = at;
+    if (behind != BPE_NONE)
+        bpe_pairs_fetch(&r->b->pairs, r->sym[at], r->sym[behind]);
+    if (r->prev[at] != BPE_NONE)
+        bpe_pairs_fetch(&r->b->pairs, r->sym[r->prev[at]], r->sym[at]);
     rank_anew(r, at);
     if (r->prev[at] != BPE_NONE)
         rank_anew(r, r->prev[at]);

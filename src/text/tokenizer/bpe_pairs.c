@@ -6,19 +6,32 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define PROBES_MAX 1024
+#define LARGE_PAGE ((size_t)2 << 20)
+
+/* A table that is asked at random. Large ones in large pages, so that a question costs one miss and not two; where the system has none, it costs two. */
+void *bpe_table(size_t bytes)
+{
+    if (bytes < LARGE_PAGE)
+        return aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    void *p = aligned_alloc(LARGE_PAGE, (bytes + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1));
+    if (p)
+        (void)madvise(p, bytes, MADV_HUGEPAGE); /* advice: works without */
+    return p;
+}
 
 int bpe_pairs_init(struct bpe_pairs *p, size_t pairs, uint32_t ids_end, uint32_t ranks_end)
 {
     unsigned bits = 4;
     bool packed = ids_end <= 1u << BPE_PACKED_ID_BITS && ranks_end < 1u << BPE_PACKED_RANK_BITS;
 
-    while ((size_t)1 << bits < pairs * 2)
+    while (((size_t)1 << bits) / 8 * 5 < pairs)
         bits++;
     p->shift = 64 - bits;
     p->mask = ((size_t)1 << bits) - 1;
-    p->slots = reallocarray(NULL, p->mask + 1, sizeof(*p->slots));
+    p->slots = bpe_table((p->mask + 1) * sizeof(*p->slots));
     p->ranks = packed ? NULL : reallocarray(NULL, p->mask + 1, sizeof(*p->ranks));
     if (!p->slots || (!packed && !p->ranks))
         return ERR_NOMEM;
