@@ -39,7 +39,8 @@ struct catalog;
 int catalog_new(const struct catalog_conf *conf, struct catalog **ret, struct err *err) _must_check_;
 void catalog_restore(struct catalog *c); /* starts the loads of what the journal kept; before catalog_want */
 void catalog_stop(struct catalog *c);    /* control thread: cancels loads, silently; the table stays readable. NULL is fine */
-void catalog_free(struct catalog *c); /* no loop runs any more, none is freed yet; behind journal_stop. Waits for the loads. NULL is fine */
+void catalog_free(
+    struct catalog *c); /* no loop runs any more, none is freed yet; behind journal_stop. Waits for the loads. NULL is fine */
 
 /* A load that nobody waits for: of the command line or for a worker that registered. A name that is loaded, or being loaded, is left as it is. LOCAL_ONLY: when the source
  * would have to be fetched, nothing happens, silently. Control thread, or before it runs. */
@@ -61,8 +62,9 @@ struct catalog_command {
     enum catalog_command_kind kind;
     struct arena arena; /* owned; no cache; the strings below are in it */
 
-    struct str name, source, chat_template; /* ADD; the template's path may be empty. Not empty and within the bounds above: the asker's duty */
-    struct str key;                         /* STATUS: the id of a job, or the id or name of a tokenizer. REMOVE: an id or a name */
+    struct str name, source,
+        chat_template; /* ADD; the template's path may be empty. Not empty and within the bounds above: the asker's duty */
+    struct str key;    /* STATUS: the id of a job, or the id or name of a tokenizer. REMOVE: an id or a name */
     void (*answered)(struct catalog_command *c); /* on the asker's loop, which owns the command again */
 
     /* out */

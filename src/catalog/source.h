@@ -30,10 +30,10 @@ struct str source_openai_encoding(struct str name);
 
 struct source_request {
     struct str source;
-    struct str chat_template;       /* a path; empty = none */
-    const struct hub_config *hub;   /* borrowed; NULL: nothing is fetched */
-    struct hub_progress *progress;  /* borrowed; NULL: nobody looks */
-    const _Atomic bool *cancel;     /* borrowed; NULL: nobody does */
+    struct str chat_template;      /* a path; empty = none */
+    const struct hub_config *hub;  /* borrowed; NULL: nothing is fetched */
+    struct hub_progress *progress; /* borrowed; NULL: nobody looks */
+    const _Atomic bool *cancel;    /* borrowed; NULL: nobody does */
 };
 
 /* ERR_NOT_FOUND, ERR_INVALID, ERR_SYNTAX, ERR_UNSUPPORTED, ERR_LIMIT: it will not get better by itself (source_is_final); others may. */
