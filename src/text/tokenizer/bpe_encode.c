@@ -1,0 +1,309 @@
+/* text/tokenizer/bpe_encode.c -- batches of pieces to ids: what was met before is remembered
+ *
+ *   piece --> up to 15 bytes: in the cache? --> its ids
+ *        |                       | no
+ *        +---> longer            v
+ *              the piece itself is a token (ranks, ignore_merges)? --> one id
+ *              symbols --> merge --> ids, and into the cache
+ *
+ * The cache is a table of lines of 64 bytes, two entries each; a new entry pushes the older of its line out. Its size is fixed when the state is made; it is compared byte by byte, so that a collision costs
+ * time only. A block of pieces is hashed and its lines are asked for before the first is looked at.
+ * SentencePiece-style text comes as one long piece. Where no merge crosses from anything to a U+2581 behind it (verified at load) it is cut there, and its words take the way of pieces.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/tokenizer/bpe_internal.h"
+
+#define KEY_BYTES  15
+#define ENTRY_IDS  4
+#define BLOCK      32
+#define SYM_KEPT   65536 /* symbols; a longer piece gives its room back */
+#define COUNT_BITS 24    /* ids are below 2^24; the number of ids lies above the first */
+#define ID_MASK    ((1u << COUNT_BITS) - 1)
+
+struct key {
+    uint64_t lo, hi; /* the bytes, zeros behind; the length in the last byte: never 0 */
+};
+struct entry {
+    struct key key; /* hi = 0: empty */
+    uint32_t ids[ENTRY_IDS];
+};
+struct line {
+    struct entry e[2]; /* the newer first */
+};
+
+struct model_state {
+    struct line *lines; /* owned; NULL = no cache */
+    size_t mask;
+    uint32_t *sym; /* owned; symbols of a long piece */
+    size_t sym_cap;
+    struct bpe_work work;
+};
+
+int bpe_state_new(const struct model *m, size_t cache_bytes, struct model_state **ret)
+{
+    struct model_state *s = calloc(1, sizeof(*s));
+    size_t lines = 1;
+
+    if (!s)
+        return ERR_NOMEM;
+    while (lines <= cache_bytes / sizeof(struct line) / 2)
+        lines *= 2;
+    if (cache_bytes >= sizeof(struct line) && vocab_id_end(m->vocab) <= 1u << COUNT_BITS) {
+        s->lines = aligned_alloc(sizeof(struct line), lines * sizeof(struct line));
+        if (!s->lines) {
+            free(s);
+            return ERR_NOMEM;
+        }
+        memset(s->lines, 0, lines * sizeof(struct line));
+        s->mask = lines - 1;
+    }
+    *ret = s;
+    return 0;
+}
+
+void bpe_state_free(struct model_state *s)
+{
+    if (!s)
+        return;
+    free(s->lines);
+    free(s->sym);
+    bpe_work_fini(&s->work);
+    free(s);
+}
+
+/* ---- one piece that is not in the cache ---- */
+
+static int append(struct ids *ids, const uint32_t *sym, size_t n)
+{
+    if (n == 0)
+        return 0;
+    uint32_t *out = ids_reserve(ids, n);
+    if (!out)
+        return ERR_NOMEM;
+    memcpy(out, sym, n * sizeof(*sym));
+    ids->n += n;
+    return 0;
+}
+
+static int no_token(const struct bpe *b, struct str piece, struct err *err)
+{
+    for (size_t i = 0; i < piece.n; i++)
+        if (b->byte_ids[(uint8_t)piece.p[i]] == BPE_NONE)
+            return err_set(err, ERR_INVALID, "the vocabulary has no token for the byte 0x%02X; a file of ranks must have all 256",
+                           (uint8_t)piece.p[i]);
+    return err_set(err, ERR_INVALID, "the vocabulary has no token for a byte of the text");
+}
+
+static int encode_long(const struct bpe *b, struct model_state *s, struct str piece, struct ids *ids, struct err *err)
+{
+    if (piece.n > SIZE_MAX / b->spread / sizeof(uint32_t))
+        return ERR_LIMIT;
+    if (s->sym_cap < piece.n * b->spread) {
+        free(s->sym);
+        s->sym_cap = 0;
+        s->sym = reallocarray(NULL, piece.n * b->spread, sizeof(*s->sym));
+        if (!s->sym)
+            return ERR_NOMEM;
+        s->sym_cap = piece.n * b->spread;
+    }
+    size_t n = bpe_symbols(b, piece, s->sym);
+    if (n == SIZE_MAX)
+        return no_token(b, piece, err);
+    int r = 0;
+    if (n <= BPE_SHORT)
+        n = bpe_merge_short(b, s->sym, n);
+    else
+        r = bpe_merge_long(b, &s->work, s->sym, n, &n);
+    if (r == 0)
+        r = append(ids, s->sym, n);
+    if (s->sym_cap > SYM_KEPT) {
+        free(s->sym);
+        s->sym = NULL;
+        s->sym_cap = 0;
+    }
+    return r;
+}
+
+/* WHOLE: the piece is all that the pre-tokenizer cut, so it may be a token by itself. */
+static int encode_piece(const struct bpe *b, struct model_state *s, struct str piece, bool whole, struct ids *ids, struct err *err)
+{
+    uint32_t sym[BPE_SHORT];
+
+    if (whole && b->whole_first && vocab_find(b->model.vocab, piece, sym))
+        return append(ids, sym, 1);
+    if (piece.n > BPE_SHORT / b->spread)
+        return encode_long(b, s, piece, ids, err);
+    size_t n = bpe_symbols(b, piece, sym);
+    if (n == SIZE_MAX)
+        return no_token(b, piece, err);
+    return append(ids, sym, bpe_merge_short(b, sym, n));
+}
+
+/* ---- the cache ---- */
+
+/* N is 1 to KEY_BYTES. END: where readable bytes end; up to there more than N may be read. */
+static inline struct key key_of(const char *p, size_t n, const char *end)
+{
+    struct key k = { 0, 0 };
+
+    if (_likely_(end - p >= 16)) {
+        memcpy(&k, p, 16);
+        uint64_t below = ~0ull >> ((8 - (n & 7)) * 8 & 63); /* n & 7 low bytes; all for 0 */
+        k.lo &= n < 8 ? below : ~0ull;
+        k.hi &= n <= 8 ? 0 : below;
+    } else
+        memcpy(&k, p, n);
+    k.hi |= (uint64_t)n << 56;
+    return k;
+}
+
+static inline size_t hash_of(struct key k)
+{
+    __uint128_t m = (__uint128_t)(k.lo ^ 0x9e3779b97f4a7c15u) * (k.hi ^ 0xd6e8feb86659fd93u);
+
+    return (size_t)((uint64_t)m ^ (uint64_t)(m >> 64));
+}
+
+static inline bool same(struct key a, struct key b)
+{
+    return ((a.lo ^ b.lo) | (a.hi ^ b.hi)) == 0;
+}
+
+static void remember(struct line *line, struct key key, const uint32_t *ids, size_t n)
+{
+    if (n == 0 || n > ENTRY_IDS)
+        return;
+    line->e[1] = line->e[0];
+    line->e[0] = (struct entry){ .key = key };
+    memcpy(line->e[0].ids, ids, n * sizeof(*ids));
+    line->e[0].ids[0] |= (uint32_t)n << COUNT_BITS;
+}
+
+/* Up to BLOCK pieces with the cache. */
+static int encode_block(const struct bpe *b, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
+                        const char *readable, bool whole, struct ids *ids, struct err *err)
+{
+    struct key keys[BLOCK];
+    struct line *lines[BLOCK];
+    size_t at = begin;
+
+    for (size_t k = 0; k < n; at = ends[k], k++) {
+        size_t len = ends[k] - at;
+        lines[k] = NULL;
+        if (len > KEY_BYTES)
+            continue;
+        keys[k] = key_of(text + at, len, readable);
+        lines[k] = &s->lines[hash_of(keys[k]) & s->mask];
+        __builtin_prefetch(lines[k]);
+    }
+    if (!ids_reserve(ids, BLOCK * ENTRY_IDS))
+        return ERR_NOMEM;
+    at = begin;
+    for (size_t k = 0; k < n; at = ends[k], k++) {
+        struct line *line = lines[k];
+        const struct entry *e = NULL;
+        if (line)
+            e = same(line->e[0].key, keys[k]) ? &line->e[0] : same(line->e[1].key, keys[k]) ? &line->e[1] : NULL;
+        if (_likely_(e != NULL)) {
+            uint32_t *out = ids->v + ids->n;
+            memcpy(out, e->ids, sizeof(e->ids));
+            ids->n += out[0] >> COUNT_BITS;
+            out[0] &= ID_MASK;
+            continue;
+        }
+        size_t before = ids->n;
+        int r = encode_piece(b, s, (struct str){ text + at, ends[k] - at }, whole, ids, err);
+        if (r < 0)
+            return r;
+        if (line)
+            remember(line, keys[k], ids->v + before, ids->n - before);
+        if (!ids_reserve(ids, BLOCK * ENTRY_IDS))
+            return ERR_NOMEM;
+    }
+    return 0;
+}
+
+static int encode_pieces(const struct bpe *b, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
+                         const char *readable, bool whole, struct ids *ids, struct err *err)
+{
+    int r = 0;
+
+    for (size_t k = 0; r == 0 && s->lines && k < n; k += BLOCK)
+        r = encode_block(b, s, text, k ? ends[k - 1] : begin, ends + k, MIN(n - k, BLOCK), readable, whole, ids, err);
+    for (size_t k = 0; r == 0 && !s->lines && k < n; k++) {
+        size_t at = k ? ends[k - 1] : begin;
+        r = encode_piece(b, s, (struct str){ text + at, ends[k] - at }, whole, ids, err);
+    }
+    return r;
+}
+
+/* ---- words ---- */
+
+static bool is_space(const char *p)
+{
+    return p[0] == '\xe2' && p[1] == '\x96' && p[2] == '\x81';
+}
+
+/* The first U+2581 behind AT (which may begin with a run of them) that follows something else, or END. */
+static size_t word_end(const char *text, size_t at, size_t end)
+{
+    while (end - at >= 3 && is_space(text + at))
+        at += 3;
+    while (end - at >= 3) {
+        uint64_t x, found;
+        if (end - at >= 8) {
+            memcpy(&x, text + at, 8);
+            x ^= 0xe2e2e2e2e2e2e2e2u;
+            found = (x - 0x0101010101010101u) & ~x & 0x8080808080808080u;
+            if (!found) {
+                at += 8;
+                continue;
+            }
+            at += (size_t)__builtin_ctzll(found) / 8;
+            if (end - at < 3)
+                break;
+        }
+        if (is_space(text + at))
+            return at;
+        at++;
+    }
+    return end;
+}
+
+static int encode_words(const struct bpe *b, struct model_state *s, const char *text, size_t begin, size_t end,
+                        const char *readable, struct ids *ids, struct err *err)
+{
+    uint32_t ends[BLOCK], id;
+    int r = 0;
+
+    if (b->whole_first && vocab_find(b->model.vocab, (struct str){ text + begin, end - begin }, &id))
+        return append(ids, &id, 1);
+    for (size_t at = begin; r == 0 && at < end; at = ends[BLOCK - 1]) {
+        size_t n = 0, to = at;
+        for (; n < BLOCK && to < end; n++)
+            ends[n] = (uint32_t)(to = word_end(text, to, end));
+        r = encode_pieces(b, s, text, at, ends, n, readable, /* whole= */ false, ids, err);
+        ends[BLOCK - 1] = (uint32_t)to;
+    }
+    return r;
+}
+
+int bpe_encode(const struct model *m, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
+               struct ids *ids, struct err *err)
+{
+    const struct bpe *b = CONTAINER_OF(m, struct bpe, model);
+    const char *readable = n ? text + ends[n - 1] : text;
+    int r = 0;
+
+    if (!b->words)
+        r = encode_pieces(b, s, text, begin, ends, n, readable, /* whole= */ true, ids, err);
+    for (size_t k = 0; r == 0 && b->words && k < n; k++)
+        r = encode_words(b, s, text, k ? ends[k - 1] : begin, ends[k], readable, ids, err);
+    if (r == ERR_NOMEM)
+        return err_set(err, r, "no memory for the ids of the text");
+    if (r == ERR_LIMIT)
+        return err_set(err, r, "a piece of the text is too long to be merged");
+    return r;
+}
