@@ -13,6 +13,7 @@
 
 #define AFFIXES_MAX    200 /* bytes of prefix and suffix together; known models have two to four */
 #define RANK_TOKEN_MAX 512 /* bytes of a token in a file of ranks: its splits are looked at one by one */
+#define BYTE_PAIRS     ((size_t)65536)
 #define PAGE_CHARS     ((size_t)1 << BPE_PAGE_BITS)
 #define SPACE          "\xe2\x96\x81" /* U+2581 */
 
@@ -21,7 +22,8 @@ static size_t memory(const struct model *m)
     const struct bpe *b = CONTAINER_OF(m, struct bpe, model);
 
     return sizeof(*b) + vocab_memory(m->vocab) + bpe_pairs_memory(&b->pairs) + (b->merged ? b->ranks_end * sizeof(uint32_t) : 0) +
-           (b->page_of ? BPE_PAGES * sizeof(uint16_t) : 0) + b->pages_n * PAGE_CHARS * sizeof(uint32_t);
+           (b->byte_pair ? BYTE_PAIRS * sizeof(uint32_t) : 0) + (b->page_of ? BPE_PAGES * sizeof(uint16_t) : 0) +
+           b->pages_n * PAGE_CHARS * sizeof(uint32_t);
 }
 
 static void free_model(struct model *m)
@@ -32,6 +34,7 @@ static void free_model(struct model *m)
     vocab_free(m->vocab);
     bpe_pairs_fini(&b->pairs);
     free(b->merged);
+    free(b->byte_pair);
     free(b->affixes);
     free(b->page_of);
     free(b->pages);
@@ -156,6 +159,18 @@ static void find_fallbacks(struct bpe *b)
     }
 }
 
+static int find_byte_pairs(struct bpe *b)
+{
+    if (!b->all_bytes)
+        return 0;
+    b->byte_pair = reallocarray(NULL, BYTE_PAIRS, sizeof(*b->byte_pair));
+    if (!b->byte_pair)
+        return ERR_NOMEM;
+    for (unsigned i = 0; i < BYTE_PAIRS; i++)
+        b->byte_pair[i] = bpe_pairs_rank(&b->pairs, b->byte_ids[i >> 8], b->byte_ids[i & 255]);
+    return 0;
+}
+
 /* The character that TEXT is, or BPE_NONE: none, or several. TEXT is UTF-8, or the token never matches. */
 static uint32_t only_char(struct str text)
 {
@@ -270,7 +285,8 @@ static int build(struct bpe *b, const struct bpe_config *c, struct err *err)
     find_fallbacks(b);
     if (b->byte_level)
         find_bytes(b);
-    else if ((r = find_chars(b)) < 0)
+    r = b->byte_level ? find_byte_pairs(b) : find_chars(b);
+    if (r < 0)
         return r;
     b->words = may_cut(b, c);
     return 0;

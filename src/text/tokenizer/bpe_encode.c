@@ -1,13 +1,14 @@
 /* text/tokenizer/bpe_encode.c -- batches of pieces to ids: what was met before is remembered
  *
- *   piece --> up to 15 bytes: in the cache? --> its ids
+ *   piece --> up to 15 bytes: in the cache? -----------> its ids
+ *        |--> up to 62 bytes: in that of longer ones? ---^
  *        |                       | no
  *        +---> longer            v
  *              the piece itself is a token (ranks, ignore_merges)? --> one id
  *              symbols --> merge --> ids, and into the cache
  *
- * The cache is a table of lines of 64 bytes, two entries each; a new entry pushes the older of its line out. Its size is fixed when the state is made; it is compared byte by byte, so that a collision costs
- * time only. A block of pieces is hashed and its lines are asked for before the first is looked at.
+ * The cache is a table of lines of 64 bytes, two entries each; a new entry pushes the older of its line out. Longer pieces have a table of their own with one entry of 128 bytes in each place. The sizes are fixed
+ * when the state is made; keys are compared byte by byte, so that a collision costs time only. A block of pieces is hashed and its lines are asked for before the first is looked at.
  * SentencePiece-style text comes as one long piece. Where no merge crosses from anything to a U+2581 behind it (verified at load) it is cut there, and its words take the way of pieces.
  */
 #include <stdlib.h>
@@ -15,12 +16,13 @@
 
 #include "text/tokenizer/bpe_internal.h"
 
-#define KEY_BYTES  15
-#define ENTRY_IDS  4
-#define BLOCK      32
-#define SYM_KEPT   65536 /* symbols; a longer piece gives its room back */
-#define COUNT_BITS 24    /* ids are below 2^24; the number of ids lies above the first */
-#define ID_MASK    ((1u << COUNT_BITS) - 1)
+#define KEY_BYTES   15
+#define ENTRY_IDS   4
+#define BLOCK       32
+#define CACHE_LEAST 256   /* bytes; one line and one longer entry */
+#define SYM_KEPT    65536 /* symbols; a longer piece gives its room back */
+#define COUNT_BITS  24    /* ids are below 2^24; the number of ids lies above the first */
+#define ID_MASK     ((1u << COUNT_BITS) - 1)
 
 struct key {
     uint64_t lo, hi; /* the bytes, zeros behind; the length in the last byte: never 0 */
@@ -33,31 +35,52 @@ struct line {
     struct entry e[2]; /* the newer first */
 };
 
+#define LONG_BYTES 62
+#define LONG_IDS   16
+struct long_entry {
+    uint8_t len, count; /* len 0: empty */
+    char bytes[LONG_BYTES];
+    uint32_t ids[LONG_IDS];
+};
+
 struct model_state {
     struct line *lines; /* owned; NULL = no cache */
     size_t mask;
+    struct long_entry *longs; /* owned; NULL = no cache */
+    size_t longs_mask;
     uint32_t *sym; /* owned; symbols of a long piece */
     size_t sym_cap;
     struct bpe_work work;
 };
 
+/* The largest power of two of UNITs in BYTES, at least one. */
+static void *table(size_t unit, size_t bytes, size_t *ret_mask)
+{
+    size_t n = 1;
+
+    while (n <= bytes / unit / 2)
+        n *= 2;
+    void *p = aligned_alloc(unit, n * unit);
+    if (!p)
+        return NULL;
+    memset(p, 0, n * unit);
+    *ret_mask = n - 1;
+    return p;
+}
+
 int bpe_state_new(const struct model *m, size_t cache_bytes, struct model_state **ret)
 {
     struct model_state *s = calloc(1, sizeof(*s));
-    size_t lines = 1;
 
     if (!s)
         return ERR_NOMEM;
-    while (lines <= cache_bytes / sizeof(struct line) / 2)
-        lines *= 2;
-    if (cache_bytes >= sizeof(struct line) && vocab_id_end(m->vocab) <= 1u << COUNT_BITS) {
-        s->lines = aligned_alloc(sizeof(struct line), lines * sizeof(struct line));
-        if (!s->lines) {
-            free(s);
+    if (cache_bytes >= CACHE_LEAST && vocab_id_end(m->vocab) <= 1u << COUNT_BITS) {
+        s->lines = table(sizeof(struct line), cache_bytes / 2, &s->mask);
+        s->longs = table(sizeof(struct long_entry), cache_bytes / 2, &s->longs_mask);
+        if (!s->lines || !s->longs) {
+            bpe_state_free(s);
             return ERR_NOMEM;
         }
-        memset(s->lines, 0, lines * sizeof(struct line));
-        s->mask = lines - 1;
     }
     *ret = s;
     return 0;
@@ -68,6 +91,7 @@ void bpe_state_free(struct model_state *s)
     if (!s)
         return;
     free(s->lines);
+    free(s->longs);
     free(s->sym);
     bpe_work_fini(&s->work);
     free(s);
@@ -135,6 +159,8 @@ static int encode_piece(const struct bpe *b, struct model_state *s, struct str p
         return append(ids, sym, 1);
     if (piece.n > BPE_SHORT / b->spread)
         return encode_long(b, s, piece, ids, err);
+    if (b->byte_pair)
+        return append(ids, sym, bpe_merge_bytes(b, piece, sym));
     size_t n = bpe_symbols(b, piece, sym);
     if (n == SIZE_MAX)
         return no_token(b, piece, err);
@@ -181,45 +207,96 @@ static void remember(struct line *line, struct key key, const uint32_t *ids, siz
     line->e[0].ids[0] |= (uint32_t)n << COUNT_BITS;
 }
 
-/* Up to BLOCK pieces with the cache. */
+static inline size_t hash_of_long(const char *p, size_t n) /* n >= 16 */
+{
+    struct key k = { n, 0 };
+    uint64_t word;
+
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        memcpy(&word, p + i, 8);
+        k.lo = (k.lo ^ word) * 0x9e3779b97f4a7c15u;
+        k.lo ^= k.lo >> 32;
+    }
+    memcpy(&k.hi, p + n - 8, 8);
+    return hash_of(k);
+}
+
+static void remember_long(struct long_entry *e, struct str piece, const uint32_t *ids, size_t n)
+{
+    if (n == 0 || n > LONG_IDS)
+        return;
+    e->len = (uint8_t)piece.n;
+    e->count = (uint8_t)n;
+    memcpy(e->bytes, piece.p, piece.n);
+    memcpy(e->ids, ids, n * sizeof(*ids));
+}
+
+/* A place in one of the caches, or none. */
+struct place {
+    struct key key;
+    struct line *line;
+    struct long_entry *longer;
+};
+
+static inline bool found(const struct place *at, struct str piece, struct ids *ids)
+{
+    uint32_t *out = ids->v + ids->n;
+
+    if (_likely_(at->line != NULL)) {
+        const struct entry *e = &at->line->e[0];
+        if (!same(e->key, at->key) && !same((++e)->key, at->key))
+            return false;
+        memcpy(out, e->ids, sizeof(e->ids));
+        ids->n += out[0] >> COUNT_BITS;
+        out[0] &= ID_MASK;
+        return true;
+    }
+    const struct long_entry *e = at->longer;
+    if (!e || e->len != piece.n || memcmp(e->bytes, piece.p, piece.n) != 0)
+        return false;
+    memcpy(out, e->ids, sizeof(e->ids));
+    ids->n += e->count;
+    return true;
+}
+
+/* Up to BLOCK pieces with the cache. There is always room for what the rest of the block can find in it. */
 static int encode_block(const struct bpe *b, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
                         const char *readable, bool whole, struct ids *ids, struct err *err)
 {
-    struct key keys[BLOCK];
-    struct line *lines[BLOCK];
+    struct place places[BLOCK];
     size_t at = begin;
 
     for (size_t k = 0; k < n; at = ends[k], k++) {
+        struct place *p = &places[k];
         size_t len = ends[k] - at;
-        lines[k] = NULL;
-        if (len > KEY_BYTES)
-            continue;
-        keys[k] = key_of(text + at, len, readable);
-        lines[k] = &s->lines[hash_of(keys[k]) & s->mask];
-        __builtin_prefetch(lines[k]);
+        p->line = NULL;
+        p->longer = NULL;
+        if (len <= KEY_BYTES) {
+            p->key = key_of(text + at, len, readable);
+            p->line = &s->lines[hash_of(p->key) & s->mask];
+            __builtin_prefetch(p->line);
+        } else if (len <= LONG_BYTES) {
+            p->longer = &s->longs[hash_of_long(text + at, len) & s->longs_mask];
+            __builtin_prefetch(p->longer);
+            __builtin_prefetch(p->longer->ids);
+        }
     }
-    if (!ids_reserve(ids, BLOCK * ENTRY_IDS))
+    if (!ids_reserve(ids, BLOCK * LONG_IDS))
         return ERR_NOMEM;
     at = begin;
     for (size_t k = 0; k < n; at = ends[k], k++) {
-        struct line *line = lines[k];
-        const struct entry *e = NULL;
-        if (line)
-            e = same(line->e[0].key, keys[k]) ? &line->e[0] : same(line->e[1].key, keys[k]) ? &line->e[1] : NULL;
-        if (_likely_(e != NULL)) {
-            uint32_t *out = ids->v + ids->n;
-            memcpy(out, e->ids, sizeof(e->ids));
-            ids->n += out[0] >> COUNT_BITS;
-            out[0] &= ID_MASK;
+        struct str piece = { text + at, ends[k] - at };
+        if (_likely_(found(&places[k], piece, ids)))
             continue;
-        }
         size_t before = ids->n;
-        int r = encode_piece(b, s, (struct str){ text + at, ends[k] - at }, whole, ids, err);
+        int r = encode_piece(b, s, piece, whole, ids, err);
         if (r < 0)
             return r;
-        if (line)
-            remember(line, keys[k], ids->v + before, ids->n - before);
-        if (!ids_reserve(ids, BLOCK * ENTRY_IDS))
+        if (places[k].line)
+            remember(places[k].line, places[k].key, ids->v + before, ids->n - before);
+        else if (places[k].longer)
+            remember_long(places[k].longer, piece, ids->v + before, ids->n - before);
+        if (!ids_reserve(ids, BLOCK * LONG_IDS))
             return ERR_NOMEM;
     }
     return 0;

@@ -59,6 +59,7 @@ struct bpe {
     struct bpe_pairs pairs;
     uint32_t *merged;   /* owned; by rank: the id that a merge makes; NULL: the rank is the id */
     uint32_t ranks_end; /* one past the highest rank */
+    uint32_t *byte_pair; /* owned; where each byte is a token: rank by two bytes, for the first round; NULL = ask the table */
     bool ranks_are_ids, whole_first /* a piece that is a token is that token */, has_unk, fuse_unk, byte_fallback;
     bool plain; /* symbols are single bytes or characters: neither prefix nor suffix */
     bool byte_level;
@@ -99,6 +100,8 @@ void bpe_work_fini(struct bpe_work *w);
 size_t bpe_symbols(const struct bpe *b, struct str piece, uint32_t *out);
 /* Merges sym[0..n) in place, n <= BPE_SHORT; returns how many are left. */
 size_t bpe_merge_short(const struct bpe *b, uint32_t *sym, size_t n);
+/* The same from bytes, for a model with byte_pair: symbols and first ranks are looked up here. */
+size_t bpe_merge_bytes(const struct bpe *b, struct str piece, uint32_t *sym);
 /* The same for any n. ERR_NOMEM, ERR_LIMIT. */
 int bpe_merge_long(const struct bpe *b, struct bpe_work *w, uint32_t *sym, size_t n, size_t *ret_n) _must_check_;
 

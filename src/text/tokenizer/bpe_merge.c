@@ -19,14 +19,9 @@
 
 /* ---- short ---- */
 
-size_t bpe_merge_short(const struct bpe *b, uint32_t *sym, size_t n)
+/* RANKS of neighbours are there; n >= 2. */
+static size_t merge_ranked(const struct bpe *b, uint32_t *sym, uint32_t *ranks, size_t n)
 {
-    uint32_t ranks[BPE_SHORT];
-
-    if (n < 2)
-        return n;
-    for (size_t i = 0; i + 1 < n; i++)
-        ranks[i] = bpe_pairs_rank(&b->pairs, sym[i], sym[i + 1]);
     for (;;) {
         uint32_t best = BPE_NONE;
         size_t at = 0;
@@ -42,13 +37,35 @@ size_t bpe_merge_short(const struct bpe *b, uint32_t *sym, size_t n)
             sym[i] = sym[i + 1];
             ranks[i - 1] = ranks[i];
         }
-        if (at + 1 < n) {
-            /* the ranks behind AT moved down by one, but rank AT is that of the new symbol */
+        if (at + 1 < n)
             ranks[at] = bpe_pairs_rank(&b->pairs, sym[at], sym[at + 1]);
-        }
         if (at > 0)
             ranks[at - 1] = bpe_pairs_rank(&b->pairs, sym[at - 1], sym[at]);
     }
+}
+
+size_t bpe_merge_short(const struct bpe *b, uint32_t *sym, size_t n)
+{
+    uint32_t ranks[BPE_SHORT];
+
+    if (n < 2)
+        return n;
+    for (size_t i = 0; i + 1 < n; i++)
+        ranks[i] = bpe_pairs_rank(&b->pairs, sym[i], sym[i + 1]);
+    return merge_ranked(b, sym, ranks, n);
+}
+
+size_t bpe_merge_bytes(const struct bpe *b, struct str piece, uint32_t *sym)
+{
+    const uint8_t *p = (const uint8_t *)piece.p;
+    uint32_t ranks[BPE_SHORT];
+
+    sym[0] = b->byte_ids[p[0]];
+    for (size_t i = 1; i < piece.n; i++) {
+        sym[i] = b->byte_ids[p[i]];
+        ranks[i - 1] = b->byte_pair[(size_t)p[i - 1] << 8 | p[i]];
+    }
+    return piece.n < 2 ? piece.n : merge_ranked(b, sym, ranks, piece.n);
 }
 
 /* ---- long ---- */
