@@ -7,6 +7,8 @@
  *   'D'  ids  -> code, n, n bytes: the decoded text; m, m bytes: the same ids, one at a time, with the flush; k: how many pieces of the stream were not whole characters
  *               Flags: 1 skip special tokens
  *
+ *   'F'  -> nothing: everything answered so far goes out
+ *
  * A code below zero is an enum err_code; then n is the length of the message that follows.
  */
 #include "text/tokenizer/detokenizer.h"
@@ -139,6 +141,8 @@ int main(int argc, char **argv)
             break;
         if (head[0] == 'E')
             encode(&p, (struct str){ payload, n }, head[1]);
+        else if (head[0] == 'F')
+            fflush(stdout);
         else
             decode(&p, (const uint32_t *)(void *)payload, n / sizeof(uint32_t), head[1] & 1);
     }

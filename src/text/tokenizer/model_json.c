@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/attr.h"
+#include "text/tokenizer/score.h"
 
 struct place {
     struct arena *arena; /* borrowed; for strings with escapes */
@@ -95,7 +96,7 @@ int vocab_parse(struct json v, bool byte_level, const char *where, struct arena 
     if (vocab_builder_new(byte_level, json_count(v), json_raw(v).n / 2, &b) < 0)
         return err_set(err, ERR_NOMEM, "%s: out of memory", where);
     for (struct json_iter it = json_iter(v); json_next(&it);) {
-        uint32_t id;
+        uint32_t id = 0;
         int r =
             ++n > limits->tokens ? too_many(err, where, limits->tokens) : read_limited(it.value, VOCAB_IDS_MAX, where, &id, err);
         if (r >= 0)
@@ -231,7 +232,8 @@ static int parse_unigram(struct json v, const struct place *at, struct model **r
             r = too_many(err, "vocab", n);
             goto out;
         }
-        if (json_count(it.value) != 2 || !json_is(piece, JSON_STRING) || json_to_double(json_at(it.value, 1), &score) < 0) {
+        if (json_count(it.value) != 2 || !json_is(piece, JSON_STRING) || !json_is(json_at(it.value, 1), JSON_NUMBER) ||
+            !score_read(json_raw(json_at(it.value, 1)), &score)) {
             r = err_set(err, ERR_INVALID, "vocab[%zu]: expected [piece, score]", n);
             goto out;
         }

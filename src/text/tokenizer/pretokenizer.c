@@ -229,7 +229,7 @@ static int parse_sequence(struct parser *p, struct json v, unsigned depth)
 
 static int parse_bert(struct parser *p)
 {
-    struct step *s;
+    struct step *s = NULL;
     int r = new_step(p, WHITESPACE_SPLIT, &s);
     if (r < 0)
         return r;
@@ -250,7 +250,7 @@ static int parse_one(struct parser *p, struct json v, unsigned depth)
     if (json_str_eq(type, STR("BertPreTokenizer")))
         return parse_bert(p);
     for (size_t i = 0; i < ARRAY_LEN(TYPES); i++) {
-        struct step *s;
+        struct step *s = NULL;
         if (!json_str_eq(type, str_of(TYPES[i].name)))
             continue;
         int r = new_step(p, TYPES[i].kind, &s);
@@ -358,7 +358,7 @@ int pretokenizer_parse(struct json v, struct pretokenizer **ret, struct err *err
 int pretokenizer_from_regex(struct str regex, bool add_prefix_space, struct pretokenizer **ret, struct err *err)
 {
     struct parser p;
-    struct step *s;
+    struct step *s = NULL;
     int r = begin(&p, err);
     if (r == 0) {
         r = new_step(&p, SPLIT, &s);
