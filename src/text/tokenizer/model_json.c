@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/attr.h"
+#include "text/tokenizer/score.h"
 
 struct place {
     struct arena *arena; /* borrowed; for strings with escapes */
@@ -231,7 +232,8 @@ static int parse_unigram(struct json v, const struct place *at, struct model **r
             r = too_many(err, "vocab", n);
             goto out;
         }
-        if (json_count(it.value) != 2 || !json_is(piece, JSON_STRING) || json_to_double(json_at(it.value, 1), &score) < 0) {
+        if (json_count(it.value) != 2 || !json_is(piece, JSON_STRING) || !json_is(json_at(it.value, 1), JSON_NUMBER) ||
+            !score_read(json_raw(json_at(it.value, 1)), &score)) {
             r = err_set(err, ERR_INVALID, "vocab[%zu]: expected [piece, score]", n);
             goto out;
         }
