@@ -1,59 +1,22 @@
-/* text/tokenizer/decoder.c -- reading a decoder, and decoding whole texts with it
+/* text/tokenizer/decoder.c -- reading a decoder, and choosing the way that its chain allows
  *
- *   ids --source--> list of tokens --step--> list --step--> ... --> the list's texts, one behind the other
- *
- * A list is one buffer and the place where each text ends. A step reads one list and writes another; two lists take turns. Steps are those of tokenizer.json, in its order, nested
- * sequences laid flat. Byte-level vocabularies hold raw bytes; a decoder that is ByteLevel and nothing else takes them as they are, any other gets them spelled in the byte-level
- * alphabet, as the file has them.
+ * Steps are those of tokenizer.json, in its order, nested sequences laid flat. Most chains need no list of texts: see enum decoder_kind.
  */
-#include "text/tokenizer/decoder.h"
+#include "text/tokenizer/decoder_internal.h"
 
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/utf8.h"
 
-#define STEPS_MAX 64
 #define DEPTH_MAX 16
-
-enum step_type {
-    STEP_BYTE_LEVEL,
-    STEP_BYTE_FALLBACK,
-    STEP_METASPACE,
-    STEP_REPLACE,
-    STEP_FUSE,
-    STEP_STRIP,
-    STEP_WORD_PIECE,
-    STEP_BPE,
-    STEP_CTC,
-    STEP_BYTES, /* tiktoken: the texts are bytes */
-};
-
-struct step {
-    enum step_type type;
-    bool flag;          /* metaspace: the first token loses its replacements; word piece, CTC: clean up */
-    struct str from;    /* arena; what is looked for: replacement, pattern, prefix, suffix, content, pad token */
-    struct str to;      /* arena; content; CTC: the word delimiter */
-    size_t start, stop; /* strip */
-};
-
-struct decoder {
-    struct arena arena; /* owned: the texts of the steps */
-    size_t steps_n;
-    bool joined; /* no decoder: tokens with one space between */
-    struct step steps[STEPS_MAX];
-};
-
-struct texts {
-    struct buf bytes;
-    size_t *ends; /* owned; into bytes */
-    size_t n, cap;
-};
 
 void decoder_free(struct decoder *d)
 {
     if (!d)
         return;
+    for (size_t i = 0; i < d->steps_n; i++)
+        regex_free(d->steps[i].regex);
     arena_fini(&d->arena);
     free(d);
 }
@@ -136,8 +99,16 @@ static int read_replace(struct decoder *d, struct json v, struct err *err)
 {
     struct step *s = new_step(d, STEP_REPLACE);
     struct json pattern = json_get(v, STR("pattern"));
-    if (json_exists(json_get(pattern, STR("Regex"))))
-        return err_set(err, ERR_UNSUPPORTED, "decoder Replace: the pattern must be a String, a Regex is not supported");
+    if (json_exists(json_get(pattern, STR("Regex")))) {
+        struct str text;
+        int rc = read_string(d, pattern, "Regex", NULL, &text, err);
+        if (!rc)
+            rc = regex_new(text, &s->regex, err);
+        if (rc)
+            return rc;
+        d->has_regex = true;
+        return read_string(d, v, "content", NULL, &s->to, err);
+    }
     int rc = read_string(d, pattern, "String", NULL, &s->from, err);
     if (!rc && !s->from.n)
         return err_set(err, ERR_INVALID, "decoder Replace: the pattern must not be empty");
@@ -217,6 +188,42 @@ static int read_step(struct decoder *d, struct json v, unsigned depth, struct er
     return err_set(err, ERR_INVALID, "decoder: unknown type \"%.*s\"", (int)(name.n < 64 ? name.n : 64), name.p ? name.p : "");
 }
 
+/* ---- the way ---- */
+
+/* Turns one token's text into one, without regard to the others (but to whether it is the first). */
+static bool is_local(const struct step *s)
+{
+    return s->type == STEP_JOINED || s->type == STEP_METASPACE || s->type == STEP_STRIP || s->type == STEP_WORD_PIECE ||
+           (s->type == STEP_REPLACE && !s->regex);
+}
+
+/* Can be done on a text that grows, whole characters at a time? One Strip only: more than one must know of each other. */
+static bool is_gradual(const struct step *s, size_t *strips)
+{
+    if (s->type == STEP_STRIP)
+        return !s->stop && !(*strips)++;
+    return s->type == STEP_FUSE || (s->type == STEP_REPLACE && !s->regex && utf8_length(s->from) == s->from.n);
+}
+
+static enum decoder_kind find_kind(struct decoder *d)
+{
+    size_t i = 0, strips = 0;
+    if (d->steps_n == 1 && (d->steps[0].type == STEP_BYTES || d->steps[0].type == STEP_BYTE_LEVEL))
+        return KIND_BYTES;
+    while (i < d->steps_n && is_local(&d->steps[i]))
+        i++;
+    d->before_n = i;
+    if (i < d->steps_n && d->steps[i].type == STEP_BYTE_FALLBACK) {
+        d->fallback = true;
+        i++;
+    }
+    d->joined_at = i;
+    if (i < d->steps_n && d->steps[i].type == STEP_FUSE)
+        while (i < d->steps_n && is_gradual(&d->steps[i], &strips))
+            i++;
+    return i == d->steps_n ? KIND_DIRECT : KIND_STEPS;
+}
+
 int decoder_parse(struct json v, bool byte_level, struct decoder **ret, struct err *err)
 {
     (void)byte_level; /* what the texts are is known when they are asked for: decoder_source.byte_level */
@@ -224,12 +231,16 @@ int decoder_parse(struct json v, bool byte_level, struct decoder **ret, struct e
     if (!d)
         return err_set(err, ERR_NOMEM, "out of memory");
     arena_init(&d->arena, NULL, 0);
-    d->joined = json_is_null(v);
-    int rc = d->joined ? 0 : read_step(d, v, 0, err);
+    int rc = 0;
+    if (json_is_null(v))
+        new_step(d, STEP_JOINED);
+    else
+        rc = read_step(d, v, 0, err);
     if (rc) {
         decoder_free(d);
         return rc == ERR_NOMEM ? err_set(err, rc, "out of memory") : rc;
     }
+    d->kind = find_kind(d);
     *ret = d;
     return 0;
 }
@@ -241,386 +252,19 @@ int decoder_new_bytes(struct decoder **ret)
         return ERR_NOMEM;
     arena_init(&d->arena, NULL, 0);
     new_step(d, STEP_BYTES);
+    d->kind = find_kind(d);
     *ret = d;
     return 0;
 }
 
-/* ---- lists of texts ---- */
-
-static void texts_fini(struct texts *t)
+bool decoder_is_direct(const struct decoder *d)
 {
-    buf_fini(&t->bytes);
-    free(t->ends);
-}
-
-static void end_text(struct texts *t)
-{
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? t->cap * 2 : 256;
-        size_t *ends = reallocarray(t->ends, cap, sizeof(*ends));
-        if (!ends) {
-            t->bytes.failed = true;
-            return;
-        }
-        t->ends = ends;
-        t->cap = cap;
-    }
-    t->ends[t->n++] = t->bytes.n;
-}
-
-static struct str text_at(const struct texts *t, size_t i)
-{
-    size_t from = i ? t->ends[i - 1] : 0;
-    return (struct str){ t->bytes.p ? t->bytes.p + from : NULL, t->ends[i] - from };
-}
-
-static void put_replaced(struct buf *out, struct str s, struct str from, struct str to)
-{
-    while (s.n >= from.n) {
-        const char *hit = memmem(s.p, s.n, from.p, from.n);
-        if (!hit)
-            break;
-        buf_put(out, str_range(s.p, hit));
-        buf_put(out, to);
-        s = str_range(hit + from.n, s.p + s.n);
-    }
-    buf_put(out, s);
-}
-
-/* ---- bytes ---- */
-
-/* Unlike the well-formed length: how many bytes of a broken character one U+FFFD stands for (the longest beginning of a character, at least one byte). */
-static size_t broken_length(struct str s)
-{
-    uint8_t b = (uint8_t)s.p[0];
-    size_t want = b >= 0xf0 && b <= 0xf4 ? 4 : b >= 0xe0 && b < 0xf0 ? 3 : b >= 0xc2 && b < 0xe0 ? 2 : 1;
-    uint8_t low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80, high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf;
-    size_t n = 1;
-    for (; n < want && n < s.n; n++) {
-        uint8_t c = (uint8_t)s.p[n];
-        if (c < low || c > high)
-            break;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return n;
-}
-
-static void put_lossy(struct buf *out, struct str s)
-{
-    const char *good = s.p;
-    while (s.n) {
-        size_t n = utf8_length(s);
-        if (!n) {
-            buf_put(out, str_range(good, s.p));
-            buf_puts(out, "\xef\xbf\xbd");
-            n = broken_length(s);
-            good = s.p + n;
-        }
-        s = str_skip(s, n);
-    }
-    buf_put(out, str_range(good, s.p));
-}
-
-static bool shown_as_itself(uint32_t c)
-{
-    return (c >= '!' && c <= '~') || (c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff);
-}
-
-/* The byte-level alphabet: bytes that show are themselves, the others follow one another from U+0100 on: 0-20, 7f-a0, ad. */
-static bool alphabet_byte(uint32_t c, uint8_t *ret)
-{
-    if (c < 0x100) {
-        *ret = (uint8_t)c;
-        return shown_as_itself(c);
-    }
-    uint32_t i = c - 0x100;
-    *ret = (uint8_t)(i <= 0x20 ? i : i <= 0x42 ? i - 0x21 + 0x7f : 0xad);
-    return i <= 0x43;
-}
-
-static uint32_t alphabet_char(uint8_t b)
-{
-    if (shown_as_itself(b))
-        return b;
-    return b <= 0x20 ? 0x100u + b : b == 0xad ? 0x143u : 0x121u + (b - 0x7fu);
-}
-
-/* All characters of the alphabet are below U+0800. False: S has others, nothing was written. */
-static bool put_alphabet_bytes(struct buf *out, struct str s)
-{
-    size_t before = out->n;
-    for (size_t i = 0; i < s.n;) {
-        uint8_t b = (uint8_t)s.p[i], byte = 0;
-        bool two = b >= 0xc2 && b < 0xe0 && i + 1 < s.n;
-        uint32_t c = two ? (b & 0x1fu) << 6 | ((uint8_t)s.p[i + 1] & 0x3fu) : b;
-        if ((b >= 0x80 && !two) || !alphabet_byte(c, &byte)) {
-            if (!out->failed)
-                out->n = before;
-            return false;
-        }
-        buf_put_char(out, (char)byte);
-        i += two ? 2 : 1;
-    }
-    return true;
-}
-
-static void put_spelled(struct buf *out, struct str bytes)
-{
-    for (size_t i = 0; i < bytes.n; i++) {
-        uint32_t c = alphabet_char((uint8_t)bytes.p[i]);
-        if (c >= 0x80)
-            buf_put_char(out, (char)(0xc0 | c >> 6));
-        buf_put_char(out, (char)(c >= 0x80 ? 0x80 | (c & 0x3f) : c));
-    }
-}
-
-/* ---- steps ---- */
-
-static void byte_level(struct texts *out, const struct texts *in)
-{
-    struct buf bytes = { 0 };
-    for (size_t i = 0; i < in->n; i++)
-        if (!put_alphabet_bytes(&bytes, text_at(in, i)))
-            buf_put(&bytes, text_at(in, i));
-    put_lossy(&out->bytes, buf_str(&bytes));
-    out->bytes.failed |= bytes.failed;
-    buf_fini(&bytes);
-    end_text(out);
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* <0xHH>; a plus sign may stand for the first digit, as Rust's reader of numbers has it. */
-static bool is_byte_token(struct str s, char *ret)
-{
-    if (s.n != 6 || !str_has_prefix(s, STR("<0x")) || s.p[5] != '>')
-        return false;
-    int high = s.p[3] == '+' ? 0 : hex_digit(s.p[3]), low = hex_digit(s.p[4]);
-    *ret = (char)(high * 16 + low);
-    return high >= 0 && low >= 0;
-}
-
-static void end_run(struct texts *out, struct buf *run)
-{
-    if (!run->n)
-        return;
-    if (utf8_valid(buf_str(run))) {
-        buf_put(&out->bytes, buf_str(run));
-        end_text(out);
-    } else {
-        for (size_t i = 0; i < run->n; i++) {
-            buf_puts(&out->bytes, "\xef\xbf\xbd");
-            end_text(out);
-        }
-    }
-    run->n = 0;
-}
-
-static void byte_fallback(struct texts *out, const struct texts *in)
-{
-    struct buf run = { 0 };
-    for (size_t i = 0; i < in->n; i++) {
-        char byte = 0;
-        if (is_byte_token(text_at(in, i), &byte)) {
-            buf_put_char(&run, byte);
-            continue;
-        }
-        end_run(out, &run);
-        buf_put(&out->bytes, text_at(in, i));
-        end_text(out);
-    }
-    end_run(out, &run);
-    out->bytes.failed |= run.failed;
-    buf_fini(&run);
-}
-
-static void strip(struct buf *out, const struct step *step, struct str s)
-{
-    for (size_t i = 0; i < step->start && str_has_prefix(s, step->from); i++)
-        s = str_skip(s, step->from.n);
-    for (size_t i = 0; i < step->stop && str_has_suffix(s, step->from); i++)
-        s.n -= step->from.n;
-    buf_put(out, s);
-}
-
-static const struct {
-    struct str from, to;
-} cleanups[] = {
-    { STR_INIT(" ."), STR_INIT(".") },     { STR_INIT(" ?"), STR_INIT("?") },           { STR_INIT(" !"), STR_INIT("!") },
-    { STR_INIT(" ,"), STR_INIT(",") },     { STR_INIT(" ' "), STR_INIT("'") },          { STR_INIT(" n't"), STR_INIT("n't") },
-    { STR_INIT(" 'm"), STR_INIT("'m") },   { STR_INIT(" do not"), STR_INIT(" don't") }, { STR_INIT(" 's"), STR_INIT("'s") },
-    { STR_INIT(" 've"), STR_INIT("'ve") }, { STR_INIT(" 're"), STR_INIT("'re") },
-};
-
-/* Cleans what stands in OUT from FROM on. */
-static void clean_up(struct buf *out, size_t from)
-{
-    struct buf other = { 0 };
-    for (size_t i = 0; i < sizeof(cleanups) / sizeof(*cleanups) && !out->failed; i++) {
-        struct str s = { out->p + from, out->n - from };
-        if (!s.n || !memmem(s.p, s.n, cleanups[i].from.p, cleanups[i].from.n))
-            continue;
-        buf_clear(&other);
-        put_replaced(&other, s, cleanups[i].from, cleanups[i].to);
-        out->n = from;
-        buf_put(out, buf_str(&other));
-        out->failed |= other.failed;
-    }
-    buf_fini(&other);
-}
-
-static void word_piece(struct buf *out, const struct step *step, struct str s, bool first)
-{
-    size_t from = out->n;
-    if (!first && str_has_prefix(s, step->from))
-        s = str_skip(s, step->from.n);
-    else if (!first)
-        buf_put_char(out, ' ');
-    buf_put(out, s);
-    if (step->flag)
-        clean_up(out, from);
-}
-
-static void ctc(struct texts *out, const struct step *step, const struct texts *in)
-{
-    struct buf text = { 0 };
-    for (size_t i = 0; i < in->n; i++) {
-        if (i && str_eq(text_at(in, i - 1), text_at(in, i)))
-            continue;
-        size_t from = out->bytes.n;
-        buf_clear(&text);
-        put_replaced(&text, text_at(in, i), step->from, STR_NONE);
-        if (step->flag) {
-            clean_up(&text, 0);
-            put_replaced(&out->bytes, buf_str(&text), step->to, STR(" "));
-        } else {
-            buf_put(&out->bytes, buf_str(&text));
-        }
-        out->bytes.failed |= text.failed;
-        if (out->bytes.n > from)
-            end_text(out);
-    }
-    buf_fini(&text);
-}
-
-/* Steps that turn one text into one. */
-static void one_by_one(struct texts *out, const struct step *step, const struct texts *in)
-{
-    for (size_t i = 0; i < in->n; i++) {
-        struct str s = text_at(in, i);
-        switch (step->type) {
-        case STEP_METASPACE:
-            put_replaced(&out->bytes, s, step->from, step->flag && !i ? STR_NONE : STR(" "));
-            break;
-        case STEP_REPLACE:
-            put_replaced(&out->bytes, s, step->from, step->to);
-            break;
-        case STEP_STRIP:
-            strip(&out->bytes, step, s);
-            break;
-        case STEP_WORD_PIECE:
-            word_piece(&out->bytes, step, s, !i);
-            break;
-        case STEP_BPE:
-            put_replaced(&out->bytes, s, step->from, i + 1 == in->n ? STR_NONE : STR(" "));
-            break;
-        default:
-            break;
-        }
-        end_text(out);
-    }
-}
-
-static void run_step(struct texts *out, const struct step *step, const struct texts *in)
-{
-    switch (step->type) {
-    case STEP_BYTE_LEVEL:
-        byte_level(out, in);
-        break;
-    case STEP_BYTE_FALLBACK:
-        byte_fallback(out, in);
-        break;
-    case STEP_FUSE:
-        buf_put(&out->bytes, buf_str(&in->bytes));
-        end_text(out);
-        break;
-    case STEP_BYTES:
-        put_lossy(&out->bytes, buf_str(&in->bytes));
-        end_text(out);
-        break;
-    case STEP_CTC:
-        ctc(out, step, in);
-        break;
-    default:
-        one_by_one(out, step, in);
-    }
-}
-
-/* ---- decoding ---- */
-
-/* Is the text of a byte-level vocabulary wanted as bytes? Else as the file spells it. */
-static bool takes_bytes(const struct decoder *d)
-{
-    return d->steps_n && d->steps[0].type == STEP_BYTES;
-}
-
-static int gather(const struct decoder *d, const struct decoder_source *source, const uint32_t *ids, size_t n, bool skip_specials,
-                  struct texts *ret, struct err *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct decoder_token t;
-        if (!source->token(source->owner, ids[i], &t)) {
-            if (source->strict)
-                return err_set(err, ERR_INVALID, "token id %u is not in the vocabulary", ids[i]);
-            continue;
-        }
-        if (skip_specials && t.special)
-            continue;
-        if (source->byte_level && !t.added && !t.literal && !takes_bytes(d))
-            put_spelled(&ret->bytes, t.text);
-        else
-            buf_put(&ret->bytes, t.text);
-        end_text(ret);
-    }
-    return 0;
-}
-
-static int decode_steps(const struct decoder *d, struct texts lists[2], struct buf *out)
-{
-    struct texts *in = &lists[0], *other = &lists[1];
-    for (size_t i = 0; i < d->steps_n && !in->bytes.failed; i++) {
-        buf_clear(&other->bytes);
-        other->n = 0;
-        run_step(other, &d->steps[i], in);
-        struct texts *swap = in;
-        in = other;
-        other = swap;
-    }
-    if (in->bytes.failed)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < in->n; i++) {
-        if (i && d->joined)
-            buf_put_char(out, ' ');
-        buf_put(out, text_at(in, i));
-    }
-    return out->failed ? ERR_NOMEM : 0;
+    return d->kind != KIND_STEPS;
 }
 
 int decoder_decode(const struct decoder *d, const struct decoder_source *s, const uint32_t *ids, size_t n, bool skip_specials,
                    struct buf *out, struct err *err)
 {
-    struct texts lists[2] = { 0 };
-    int rc = gather(d, s, ids, n, skip_specials, &lists[0], err);
-    if (!rc) {
-        rc = decode_steps(d, lists, out);
-        if (rc)
-            err_set(err, rc, "out of memory");
-    }
-    texts_fini(&lists[0]);
-    texts_fini(&lists[1]);
-    return rc;
+    return d->kind == KIND_STEPS ? decoder_decode_steps(d, s, ids, n, skip_specials, out, err) :
+                                   decoder_decode_direct(d, s, ids, n, skip_specials, out, err);
 }

@@ -21,9 +21,10 @@ enum stop_result { STOP_HELD, STOP_TEXT, STOP_STOPPED, STOP_STOPPED_WITH_TEXT };
 struct stop_decoder;
 int stop_decoder_new(const struct tokenizer *t, const struct stop_config *c, struct stop_decoder **ret,
                      struct err *err) _must_check_;
-void stop_decoder_free(struct stop_decoder *d);
+void stop_decoder_free(struct stop_decoder *d); /* NULL is fine */
 /* Appends to OUT. A negative code is ERR_NOMEM. After a stop: STOP_STOPPED. */
 int stop_decoder_put(struct stop_decoder *d, uint32_t id, struct buf *out) _must_check_;
-int stop_decoder_flush(struct stop_decoder *d, struct buf *out) _must_check_; /* STOP_HELD (nothing) or STOP_TEXT */
+int stop_decoder_flush(struct stop_decoder *d,
+                       struct buf *out) _must_check_; /* the end; U+FFFD that was held may complete a stop string: then as put */
 struct str stop_decoder_matched(const struct stop_decoder *d); /* the stop string that matched; empty = none, or a token */
 void stop_decoder_reset(struct stop_decoder *d);

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "fail_alloc.h"
+#include "base/buf.h"
 #include "text/tokenizer/added_tokens.h"
 
 #include <stdlib.h>

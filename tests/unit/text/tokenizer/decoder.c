@@ -212,7 +212,7 @@ static void definitions_that_make_no_sense_are_refused(void **state)
         { "{\"type\":\"Strip\",\"content\":\"ab\",\"start\":1,\"stop\":0}", ERR_INVALID },
         { "{\"type\":\"Strip\",\"content\":\"a\",\"start\":-1,\"stop\":0}", ERR_INVALID },
         { "{\"type\":\"Replace\",\"pattern\":{\"String\":\"\"},\"content\":\"\"}", ERR_INVALID },
-        { "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"\"}", ERR_UNSUPPORTED },
+        { "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}", ERR_SYNTAX },
         { "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"always\",\"add_prefix_space\":false}", ERR_INVALID },
         { "{\"type\":\"WordPiece\",\"prefix\":1}", ERR_INVALID },
     };
