@@ -165,12 +165,32 @@ size_t precompiled_memory(const struct precompiled *p)
     return p ? sizeof(*p) + p->units_n * sizeof(*p->units) + p->blob_n : 0;
 }
 
-/* utf8proc's tables may be older than the oracle's (Unicode 16): what it does not know and is a mark extends, as all marks do. */
+/* The marks that came with Unicode 17, which the oracle's clusters know and its regexes, whose categories unicode.h has, do not. */
+static const struct {
+    uint32_t from, to;
+    enum unicode_category category;
+} MARKS_17[] = {
+    { 0x1ACF, 0x1ADD, UNICODE_MN },   { 0x1AE0, 0x1AEB, UNICODE_MN },   { 0x10EFA, 0x10EFB, UNICODE_MN },
+    { 0x11B60, 0x11B60, UNICODE_MN }, { 0x11B61, 0x11B61, UNICODE_MC }, { 0x11B62, 0x11B64, UNICODE_MN },
+    { 0x11B65, 0x11B65, UNICODE_MC }, { 0x11B66, 0x11B66, UNICODE_MN }, { 0x11B67, 0x11B67, UNICODE_MC },
+    { 0x1E6E3, 0x1E6E3, UNICODE_MN }, { 0x1E6E6, 0x1E6E6, UNICODE_MN }, { 0x1E6EE, 0x1E6EF, UNICODE_MN },
+    { 0x1E6F5, 0x1E6F5, UNICODE_MN },
+};
+
+static enum unicode_category category_17(uint32_t c)
+{
+    for (size_t i = 0; i < ARRAY_LEN(MARKS_17); i++)
+        if (c >= MARKS_17[i].from && c <= MARKS_17[i].to)
+            return MARKS_17[i].category;
+    return unicode_category(c);
+}
+
+/* utf8proc's tables may be older than the oracle's (Unicode 17): what it does not know and is a mark extends, as all marks do. */
 static int32_t for_breaking(uint32_t c)
 {
     if (c < 0x300 || utf8proc_category((int32_t)c) != UTF8PROC_CATEGORY_CN)
         return (int32_t)c;
-    enum unicode_category known = unicode_category(c);
+    enum unicode_category known = category_17(c);
     return known == UNICODE_MC ? 0x903 : known == UNICODE_MN || known == UNICODE_ME ? 0x300 : (int32_t)c;
 }
 
