@@ -1,4 +1,4 @@
-"""The tokenizer library against Hugging Face's tokenizers and OpenAI's tiktoken, id for id: differential.py --build DIR [--night] [--seconds N] [--only NAME,...]
+"""The tokenizer library against Hugging Face's tokenizers and OpenAI's tiktoken, id for id: differential.py --build DIR [--night] [--share X] [--seconds N] [--only NAME,...]
 
 For each tokenizer in .tokenizers (tools/fetch-tokenizers): encode with and without special tokens, with and without the cache of pieces; decode with and without special tokens; decode one
 id at a time. tokenizer.json is judged by `tokenizers`, ranks by `tiktoken`. A text on which they differ is cut down to the smallest that still differs, and printed.
@@ -223,10 +223,19 @@ class Differential:
             pool = rng.choice([known, low])
             yield [pool[rng.randrange(len(pool))] if rng.random() < 0.9 else known[rng.randrange(len(known))] for _ in range(rng.randint(1, 30))]
 
-    def run(self, night, seed, seconds=None):
+    def some(self, texts, share, seed):
+        """A share of them, other ones for each tokenizer, with one of those that have no end."""
+        rng = random.Random(f"{seed} {self.name} some")
+        long = [t for t in texts if t[0].startswith("long")]
+        short = [t for t in texts if not t[0].startswith("long")]
+        return [rng.choice(long), *rng.sample(short, int(len(short) * share))]
+
+    def run(self, night, seed, seconds=None, share=1):
         until = time.monotonic() + seconds if seconds else None
         while True:
             texts = corpus.texts(night, seed) + list(corpus.marked(self.oracle.added, 5000 if night else 200, seed))
+            if share < 1:
+                texts = self.some(texts, share, seed)
             for at in range(0, len(texts), 2000):
                 part = texts[at : at + 2000]
                 ids = self.encode(part, specials=False)
@@ -237,7 +246,7 @@ class Differential:
                 self.decode(short[::3], skip=True)
                 if self.failures and (len(self.failures) >= 5 or not night):
                     break
-            rows = list(self.random_ids(20_000 if night else 600, seed))
+            rows = list(self.random_ids(int((20_000 if night else 600) * share), seed))
             self.decode(rows, skip=False)
             self.decode(rows[::2], skip=True)
             seed += 1
@@ -252,11 +261,11 @@ def folders(only=None):
     return [f for f in found if not only or f.name in only]
 
 
-def check(build, folder, night=False, seed=1, seconds=None, options=()):
+def check(build, folder, night=False, seed=1, seconds=None, options=(), share=1):
     """(name, texts, bytes, seconds, failures)"""
     start = time.monotonic()
     try:
-        d = Differential(build, folder, options).run(night, seed, seconds)
+        d = Differential(build, folder, options).run(night, seed, seconds, share)
     except Exception as e:  # a crash of the probe is a result too
         return folder.name, 0, 0, time.monotonic() - start, [f"{folder.name}: {type(e).__name__}: {e}"]
     return folder.name, d.texts, d.bytes, time.monotonic() - start, d.failures
@@ -265,7 +274,8 @@ def check(build, folder, night=False, seed=1, seconds=None, options=()):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, required=True)
-    parser.add_argument("--night", action="store_true", help="about 25 MB for each tokenizer, 200 MB and more in all")
+    parser.add_argument("--night", action="store_true", help="another 150 MB of texts, of which every tokenizer meets a share")
+    parser.add_argument("--share", type=float, help="of the texts, for each tokenizer; by default 1, and 0.035 of the night's: 200 MB in all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, help="for each tokenizer: go on with other seeds until then")
     parser.add_argument("--only", help="names, with commas between")
@@ -273,7 +283,7 @@ def main():
     args = parser.parse_args()
     bad = total = 0
     with concurrent.futures.ProcessPoolExecutor(args.jobs, max_tasks_per_child=1) as pool:
-        jobs = [pool.submit(check, args.build.resolve(), f, args.night, args.seed, args.seconds) for f in folders(args.only.split(",") if args.only else None)]
+        jobs = [pool.submit(check, args.build.resolve(), f, args.night, args.seed, args.seconds, (), args.share or (0.035 if args.night else 1)) for f in folders(args.only.split(",") if args.only else None)]
         for job in concurrent.futures.as_completed(jobs):
             name, texts, size, took, failures = job.result()
             total += size
