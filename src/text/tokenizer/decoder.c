@@ -265,6 +265,6 @@ bool decoder_is_direct(const struct decoder *d)
 int decoder_decode(const struct decoder *d, const struct decoder_source *s, const uint32_t *ids, size_t n, bool skip_specials,
                    struct buf *out, struct err *err)
 {
-    return d->kind == KIND_STEPS ? decoder_decode_steps(d, s, ids, n, skip_specials, out, err) :
-                                   decoder_decode_direct(d, s, ids, n, skip_specials, out, err);
+    return d->kind == KIND_STEPS ? decoder_decode_steps(d, s, ids, n, skip_specials, out, err)
+                                 : decoder_decode_direct(d, s, ids, n, skip_specials, out, err);
 }

@@ -63,7 +63,7 @@ int decoder_decode_direct(const struct decoder *d, const struct decoder_source *
                           bool skip_specials, struct buf *out, struct err *err) _must_check_;
 
 /* What both use. */
-bool decoder_is_byte_token(struct str s, char *ret);       /* <0xHH> */
+bool decoder_is_byte_token(struct str s, char *ret);         /* <0xHH> */
 void decoder_put_spelled(struct buf *out, struct str bytes); /* in the byte-level alphabet */
 
 /* Texts that WordPiece's and CTC's clean-up changes, in order; none becomes longer. */

@@ -24,7 +24,8 @@ static struct str take_digits(struct decimal *d, struct str s, int kept, int dro
 {
     for (; s.n && s.p[0] >= '0' && s.p[0] <= '9'; s = str_skip(s, 1)) {
         uint64_t more;
-        if (d->full || __builtin_mul_overflow(d->digits, 10, &more) || __builtin_add_overflow(more, (uint64_t)(s.p[0] - '0'), &more)) {
+        if (d->full || __builtin_mul_overflow(d->digits, 10, &more) ||
+            __builtin_add_overflow(more, (uint64_t)(s.p[0] - '0'), &more)) {
             d->full = true;
             d->exponent += dropped;
         } else {

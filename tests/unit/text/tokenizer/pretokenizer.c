@@ -81,13 +81,12 @@ static void llama3_cuts_as_the_spec_says(void **state)
 
 static void deepseek_regions_are_borders(void **state)
 {
-    static const char D
-        [] = "{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT("\\\\p{N}{1,3}") "," SPLIT("[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-"
-                                                                                           "\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]"
-                                                                                           "+") "," SPLIT(
-            "[!\\\"#$%&'()*+,\\\\-./"
-            ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]+| "
-            "?[\\\\p{P}\\\\p{S}]+[\\r\\n]*|\\\\s*[\\r\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTE_LEVEL "]}";
+    static const char D[] = "{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT("\\\\p{N}{1,3}") "," SPLIT(
+        "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-"
+        "\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]"
+        "+") "," SPLIT("[!\\\"#$%&'()*+,\\\\-./"
+                       ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]+| "
+                       "?[\\\\p{P}\\\\p{S}]+[\\r\\n]*|\\\\s*[\\r\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTE_LEVEL "]}";
     assert_pieces(D,
                   "abc123\xe4\xb8\xad\xe6\x96\x87"
                   "def",

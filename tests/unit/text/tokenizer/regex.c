@@ -181,7 +181,8 @@ static double seconds(void)
 
 static void catastrophic_regexes_end_with_a_limit(void **state)
 {
-    static const char *const PATTERNS[] = { "(a+)+[bc]", "(?:a|a)*[bc]", "(?:a*)*[bc]", "(.*)*\\1[xy]", "a*a*a*a*a*[bc]", "(?=(a+)+[bc])" };
+    static const char *const PATTERNS[] = { "(a+)+[bc]",    "(?:a|a)*[bc]",   "(?:a*)*[bc]",
+                                            "(.*)*\\1[xy]", "a*a*a*a*a*[bc]", "(?=(a+)+[bc])" };
     struct buf b = { 0 };
     struct str text = many("a", 200000, &b);
     for (size_t i = 0; i < sizeof(PATTERNS) / sizeof(*PATTERNS); i++) {
