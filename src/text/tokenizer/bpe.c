@@ -215,14 +215,24 @@ static int find_chars(struct bpe *b)
 
 /* ---- words ---- */
 
-/* Has TEXT a U+2581 behind something else? */
-static bool has_inner_space(struct str text)
+/* Marks the bytes that stand before a U+2581 inside TEXT, but for those of another one. False: what stands there may not be what it looks like (the token of a byte). */
+static bool note_joins(struct bpe *b, struct str text)
 {
-    size_t at = 0;
+    for (size_t at = 3; text.n >= 3 && at <= text.n - 3; at++)
+        if (memcmp(text.p + at, SPACE, 3) == 0 && memcmp(text.p + at - 3, SPACE, 3) != 0) {
+            b->joins[(uint8_t)text.p[at - 1]] = true;
+            if (str_find(text, STR("<0x")) != STR_NPOS)
+                return false;
+        }
+    for (size_t at = 1; at < 3 && at + 3 <= text.n; at++) /* fewer than three bytes in front: no U+2581 */
+        if (memcmp(text.p + at, SPACE, 3) == 0)
+            b->joins[(uint8_t)text.p[at - 1]] = true;
+    return true;
+}
 
-    while (text.n - at >= 3 && memcmp(text.p + at, SPACE, 3) == 0)
-        at += 3;
-    return str_find(str_skip(text, at), STR(SPACE)) != STR_NPOS;
+static bool any_join(const struct bpe *b)
+{
+    return memchr(b->joins, true, sizeof(b->joins)) != NULL;
 }
 
 /* Has each byte that a character without token may consist of its fallback? An ASCII character that is a token needs none (Gemma has no <0x09>). */
@@ -238,9 +248,9 @@ static bool never_unknown(const struct bpe *b)
     return never;
 }
 
-/* May text be cut before each U+2581 that follows something else? Symbols then must not depend on what lies beyond: no fused unknowns, and U+2581 is a token, so that it never becomes another symbol. And no merge
- * may make a token with such a place inside. A token's name is the text of its symbols, but for the unknown token, which may stand for anything that is not U+2581: it must not look like a run of these. */
-static bool may_cut(const struct bpe *b, const struct bpe_config *c)
+/* May text be cut before each U+2581 that follows something else, unless a token holds it together with the byte before (b->joins)? Symbols then must not depend on what lies beyond: no fused unknowns, and U+2581 is a token, so that it never becomes another symbol. What a merge makes
+ * with such a place inside says which bytes hold it together (gemma3: ">▁</"). A token's name is the text of its symbols, but for the unknown token, which may stand for anything that is not U+2581: it must not look like a run of these. */
+static bool may_cut(struct bpe *b, const struct bpe_config *c)
 {
     struct str text;
     uint32_t id;
@@ -253,9 +263,9 @@ static bool may_cut(const struct bpe *b, const struct bpe_config *c)
     if (!known && b->has_unk && vocab_bytes(b->model.vocab, b->unk_id, &text) && (text.n == 0 || str_has_prefix(text, STR(SPACE))))
         return false;
     for (size_t i = 0; i < c->merges_n; i++)
-        if (!vocab_bytes(b->model.vocab, c->merges[i].merged, &text) || has_inner_space(text))
+        if (!vocab_bytes(b->model.vocab, c->merges[i].merged, &text) || !note_joins(b, text))
             return false;
-    return true;
+    return known || !any_join(b);
 }
 
 /* ---- the model ---- */

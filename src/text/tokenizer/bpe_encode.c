@@ -9,7 +9,7 @@
  *
  * The cache is a table of lines of 64 bytes, two entries each; a new entry pushes the older of its line out. Longer pieces have a table of their own with one entry of 128 bytes in each place. The sizes are fixed
  * when the state is made; keys are compared byte by byte, so that a collision costs time only. A block of pieces is hashed and its lines are asked for before the first is looked at.
- * SentencePiece-style text comes as one long piece. Where no merge crosses from anything to a U+2581 behind it (verified at load) it is cut there, and its words take the way of pieces.
+ * SentencePiece-style text comes as one long piece. Where no merge crosses to a U+2581 from what stands in front of it (verified at load) it is cut there, and its words take the way of pieces.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -341,8 +341,8 @@ static bool is_space(const char *p)
     return p[0] == '\xe2' && p[1] == '\x96' && p[2] == '\x81';
 }
 
-/* The first U+2581 behind AT (which may begin with a run of them) that follows something else, or END. */
-static size_t word_end(const char *text, size_t at, size_t end)
+/* The first place behind AT (which may begin with a run of U+2581) where text may be cut, or END. */
+static size_t word_end(const struct bpe *b, const char *text, size_t at, size_t end)
 {
     while (end - at >= 3 && is_space(text + at))
         at += 3;
@@ -360,9 +360,14 @@ static size_t word_end(const char *text, size_t at, size_t end)
             if (end - at < 3)
                 break;
         }
-        if (is_space(text + at))
+        if (!is_space(text + at)) {
+            at++;
+            continue;
+        }
+        if (!b->joins[(uint8_t)text[at - 1]])
             return at;
-        at++;
+        while (end - at >= 3 && is_space(text + at)) /* all of the run stays with what is in front of it */
+            at += 3;
     }
     return end;
 }
@@ -378,7 +383,7 @@ static int encode_words(const struct bpe *b, struct model_state *s, const char *
     for (size_t at = begin; r == 0 && at < end; at = ends[BLOCK - 1]) {
         size_t n = 0, to = at;
         for (; n < BLOCK && to < end; n++)
-            ends[n] = (uint32_t)(to = word_end(text, to, end));
+            ends[n] = (uint32_t)(to = word_end(b, text, to, end));
         r = encode_pieces(b, s, text, at, ends, n, readable, /* whole= */ false, ids, err);
         ends[BLOCK - 1] = (uint32_t)to;
     }

@@ -84,9 +84,13 @@ static void put_window(struct detokenizer *d, uint32_t id, struct buf *out)
         return;
     decode_window(d, d->window.n);
     struct str fresh = buf_str(&d->fresh);
-    if (fresh.n <= d->old.n || str_has_suffix(fresh, BROKEN))
+    bool full = d->window.n >= DETOKENIZER_WINDOW_MAX;
+    if (!full && (fresh.n <= d->old.n || str_has_suffix(fresh, BROKEN)))
         return;
-    buf_put(out, str_skip(fresh, d->old.n));
+    if (fresh.n > d->old.n)
+        buf_put(out, str_skip(fresh, d->old.n));
+    if (full) /* the one token that is kept is the context of the next */
+        d->old_n = d->window.n - 1;
     /* The tokens before the new ones leave; what is left becomes the old text. */
     size_t left = d->window.n - d->old_n;
     memmove(d->window.v, d->window.v + d->old_n, left * sizeof(*d->window.v));

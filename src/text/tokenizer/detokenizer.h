@@ -12,6 +12,8 @@
 
 #define DETOKENIZER_HELD_MAX 4096 /* bytes of U+FFFD that wait; more go out as they are */
 
+#define DETOKENIZER_WINDOW_MAX 256 /* tokens without text of their own that wait; then the oldest leave */
+
 struct detokenizer {
     const struct tokenizer *t;
     bool skip_specials;
