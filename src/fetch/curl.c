@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #define LIBRARY "libcurl.so.4"
 
@@ -50,4 +51,40 @@ const struct curl_library *curl_library(struct err *err)
         return &library;
     (void)err_set(err, opened, "%s", open_error.message);
     return NULL;
+}
+
+int curl_status(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OUT_OF_MEMORY:
+        return ERR_NOMEM;
+    case CURLE_OPERATION_TIMEDOUT:
+        return ERR_TIMEOUT;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return ERR_RESOLVE;
+    case CURLE_COULDNT_CONNECT:
+        return ERR_REFUSED;
+    case CURLE_GOT_NOTHING:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE:
+        return ERR_RESET;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_TOO_MANY_REDIRECTS:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+        return ERR_PROTOCOL;
+    default:
+        return ERR_IO;
+    }
+}
+
+const char *curl_shouted_proxy(const struct url *u)
+{
+    const char *shouted = getenv("HTTP_PROXY");
+
+    return str_eq(u->scheme, STR("http")) && !getenv("http_proxy") && shouted && *shouted ? shouted : NULL;
 }

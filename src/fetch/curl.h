@@ -5,7 +5,7 @@
 #define CURL_DISABLE_DEPRECATION /* the options that all libraries of the .so.4 line know */
 #include <curl/curl.h>
 
-#include "base/err.h"
+#include "base/url.h"
 
 #define CURL_FUNCTIONS(X)                            \
     X(global_init, curl_global_init)                 \
@@ -14,6 +14,7 @@
     X(easy_perform, curl_easy_perform)               \
     X(easy_getinfo, curl_easy_getinfo)               \
     X(easy_strerror, curl_easy_strerror)             \
+    X(easy_reset, curl_easy_reset)                   \
     X(easy_cleanup, curl_easy_cleanup)               \
     X(slist_append, curl_slist_append)               \
     X(slist_free_all, curl_slist_free_all)           \
@@ -37,3 +38,9 @@ const struct curl_library *curl_library(struct err *err);
 
 /* The same from the file NAME, not kept: for tests of what a missing or foreign library does. */
 int curl_library_open(const char *name, struct curl_library *ret, struct err *err) _must_check_;
+
+/* What a failure of libcurl is called here: ERR_TIMEOUT, ERR_RESOLVE, ERR_REFUSED, ERR_RESET, ERR_PROTOCOL (TLS and HTTP), ERR_NOMEM, ERR_IO. */
+int curl_status(CURLcode code);
+
+/* libcurl leaves HTTP_PROXY in capitals alone, for the sake of CGI programs; here no client sets our environment. Its value where it counts for U, or NULL. */
+const char *curl_shouted_proxy(const struct url *u);

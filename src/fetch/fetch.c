@@ -123,19 +123,11 @@ static int add_fields(struct transfer *t, const struct fetch_request *r)
     return 0;
 }
 
-/* libcurl leaves HTTP_PROXY in capitals alone, for the sake of CGI programs; here no client sets our environment. */
-static const char *shouted_proxy(const struct url *u)
-{
-    const char *shouted = getenv("HTTP_PROXY");
-
-    return str_eq(u->scheme, STR("http")) && !getenv("http_proxy") && shouted && *shouted ? shouted : NULL;
-}
-
 static int set_options(struct transfer *t, const struct fetch_request *r, const struct url *u)
 {
     const struct curl_library *c = t->curl;
     CURL *e = t->easy;
-    const char *proxy = shouted_proxy(u);
+    const char *proxy = curl_shouted_proxy(u);
     bool failed = false;
 
 #define SET(option, value) failed |= c->easy_setopt(e, (option), (value)) != CURLE_OK
@@ -183,35 +175,6 @@ static int transfer_init(struct transfer *t, const struct curl_library *curl, co
     return 0;
 }
 
-static int status_of(CURLcode code)
-{
-    switch (code) {
-    case CURLE_OUT_OF_MEMORY:
-        return ERR_NOMEM;
-    case CURLE_OPERATION_TIMEDOUT:
-        return ERR_TIMEOUT;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return ERR_RESOLVE;
-    case CURLE_COULDNT_CONNECT:
-        return ERR_REFUSED;
-    case CURLE_GOT_NOTHING:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_PARTIAL_FILE:
-        return ERR_RESET;
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_TOO_MANY_REDIRECTS:
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-        return ERR_PROTOCOL;
-    default:
-        return ERR_IO;
-    }
-}
-
 /* 0, or what went wrong in words. */
 static int transfer_result(struct transfer *t, CURLcode code, struct err *err)
 {
@@ -225,7 +188,7 @@ static int transfer_result(struct transfer *t, CURLcode code, struct err *err)
         st = err_set(err, ERR_LIMIT, "Response too large: %llu bytes (max: %llu)", (unsigned long long)t->refused_bytes,
                      (unsigned long long)t->max_bytes);
     else
-        st = err_set(err, status_of(code), "%s", t->reason[0] ? t->reason : t->curl->easy_strerror(code));
+        st = err_set(err, curl_status(code), "%s", t->reason[0] ? t->reason : t->curl->easy_strerror(code));
     return err_wrap(err, st, "GET %.*s", STR_FMT(str_first(str_of(t->url), URL_SHOWN)));
 }
 

@@ -1,4 +1,4 @@
-/* fetch/fetch.h -- GET of a document from somewhere else than a worker: OIDC discovery, JWKS; later hub files and the Kubernetes API
+/* fetch/fetch.h -- GET of a document from somewhere else than a worker: OIDC discovery, JWKS; later the Kubernetes API. Models of the Hugging Face hub: hub.h
  *
  *   fetch_start --> libcurl's multi interface, driven by LOOP (uv_poll per socket, one timer) --> done(reply) on LOOP, exactly once
  *   fetch_now   --> libcurl's easy interface, blocking: at start, before loops run, or on the blocking pool
@@ -10,7 +10,6 @@
  * Policy, the same for every fetch: http and https only; certificates and names are verified, always; proxies as the environment says (http_proxy, https_proxy, all_proxy,
  * no_proxy, in either case); a redirect is followed only when asked, and only to http and https; nothing is sent but Host, Accept and User-Agent; connections are not kept.
  * Bounds: total_ms for everything from the name to the last byte; max_bytes for the body, by its Content-Length before it is read and by count while it is; FETCHES_MAX at a time.
- * What a later issue adds stands beside the members of fetch_request: an offset (Range), an ETag (If-None-Match), a sink in place of the gathered body, retries.
  * Threads: a fetcher and its fetches belong to its loop. fetch_now: any thread that may block.
  * Read next: fetch.c (the machine), curl.c (the library).
  */

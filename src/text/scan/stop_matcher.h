@@ -13,7 +13,8 @@ int stop_matcher_new(const struct str *strings, size_t n,
                      struct stop_matcher **ret) _must_check_; /* empty strings are ignored; ERR_LIMIT, ERR_NOMEM */
 void stop_matcher_free(struct stop_matcher *m);
 
-/* Goes on from *STATE (0 at first) through TEXT. Returns the number of the string that ends first and sets *ret_end (offset in TEXT behind its last byte), or -1: no match in all of TEXT. */
+/* Goes on from *STATE (0 at first) through TEXT. Returns the number of the string that ends first and sets *ret_end (offset in TEXT behind its last byte), or -1: no match in all of TEXT.
+ * After a match *STATE is the start again: what is searched next does not overlap what was found. */
 int stop_matcher_feed(const struct stop_matcher *m, uint32_t *state, struct str text, size_t *ret_end);
 size_t stop_matcher_pending(
     const struct stop_matcher *m,

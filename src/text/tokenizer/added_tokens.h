@@ -24,6 +24,8 @@ const struct added_token *added_tokens_by_id(const struct added_tokens *s, uint3
 const struct added_token *added_tokens_by_content(const struct added_tokens *s, struct str text); /* NULL = none */
 const struct added_token *added_tokens_all(const struct added_tokens *s, size_t *ret_n);
 
+bool added_tokens_has(const struct added_tokens *s, bool normalized); /* is there anything to search for? */
+
 /* The next match in text at or behind FROM: text[*ret_start, *ret_end) is the token (with what lstrip and rstrip took). PREVIOUS is the end of the match before (0 at first); *ret_resume is where to search on.
  * NULL = none. */
 const struct added_token *added_tokens_next(const struct added_tokens *s, bool normalized, struct str text, size_t from,
