@@ -35,8 +35,10 @@ struct toolcall_parser {
     struct buf held;         /* text and dropped pieces since the last call, while there was no call yet */
     struct held_part *parts; /* owned */
     size_t parts_n, parts_cap;
-    unsigned calls; /* told so far */
-    bool in_call;   /* between BEGIN and END (stream_arguments), or inside a block: set by the format */
+    unsigned calls;  /* told so far */
+    bool in_call;    /* between BEGIN and END (stream_arguments), or inside a block: set by the format */
+    bool after_call; /* nothing but white space since the last call: not given out before something follows that is no call */
+    bool drop_after; /* set by start(): text behind the first call is left out */
     bool failed;
     struct arena scratch; /* of one step; emptied by the engine behind it */
     struct buf work;      /* for the format: arguments in the making */
@@ -52,7 +54,7 @@ void parser_arguments(struct toolcall_parser *p, struct str piece);
 void parser_end(struct toolcall_parser *p);
 
 /* The usual beginning of a step: gives out text up to the first marker. Returns bytes of text used, which may be 0; *RET_MARKER = the marker that stands behind them, or -1 (all there is
- * to say was said: return what this returned). */
+ * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker);
 
-extern const struct toolcall_format TOOLCALL_PASSTHROUGH;
+extern const struct toolcall_format TOOLCALL_PASSTHROUGH, TOOLCALL_QWEN;

@@ -2,6 +2,7 @@
 #include "text/toolcall/format.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A piece of `held`, from the end of the part before it. */
 struct held_part {
@@ -52,6 +53,8 @@ void toolcall_reset(struct toolcall_parser *p)
     p->seen = 0;
     p->calls = 0;
     p->in_call = false;
+    p->after_call = false;
+    p->drop_after = false;
     p->failed = false;
     if (p->format->state_bytes)
         memset(p->state, 0, p->format->state_bytes);
@@ -108,6 +111,9 @@ static void release(struct toolcall_parser *p, bool all)
 
 void parser_text(struct toolcall_parser *p, struct str text)
 {
+    if (p->calls && p->drop_after)
+        return;
+    p->after_call = p->after_call && !text.n;
     if (p->parts_n)
         hold(p, text, true);
     else
@@ -136,6 +142,7 @@ void parser_arguments(struct toolcall_parser *p, struct str piece)
 void parser_end(struct toolcall_parser *p)
 {
     tell(p, TOOLCALL_END, (struct str){ 0 });
+    p->after_call = true;
 }
 
 void parser_call(struct toolcall_parser *p, struct str name, struct str arguments)
@@ -147,9 +154,17 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
 
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker)
 {
-    size_t at;
+    size_t at, blanks = 0;
     *ret_marker = markers_find(m, text, 0, ended, &at);
-    parser_text(p, (struct str){ text.p, at });
+    while (p->after_call && blanks < at && strchr(" \t\r\n", text.p[blanks]))
+        blanks++;
+    bool only_blanks = blanks == at;
+    if (p->after_call && only_blanks && *ret_marker < 0 && !ended)
+        return 0;
+    if (p->after_call && only_blanks)
+        parser_drop(p, (struct str){ text.p, at });
+    else
+        parser_text(p, (struct str){ text.p, at });
     return at;
 }
 
