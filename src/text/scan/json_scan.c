@@ -139,7 +139,7 @@ static bool structure(struct json_scan *s, char c)
     case KEY_OR_END:
         if (c == '}')
             return pop(s);
-        [[fallthrough]];
+        __attribute__((fallthrough));
     case KEY:
         if (c != '"')
             return false;

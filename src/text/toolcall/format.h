@@ -42,6 +42,7 @@ struct toolcall_parser {
     bool failed;
     struct arena scratch; /* of one step; emptied by the engine behind it */
     struct buf work;      /* for the format: arguments in the making */
+    struct buf kept;      /* for the format: survives steps */
 };
 
 void parser_text(struct toolcall_parser *p, struct str text); /* content */
@@ -57,4 +58,5 @@ void parser_end(struct toolcall_parser *p);
  * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker);
 
-extern const struct toolcall_format TOOLCALL_PASSTHROUGH, TOOLCALL_QWEN;
+extern const struct toolcall_format TOOLCALL_COHERE, TOOLCALL_JSON, TOOLCALL_LLAMA, TOOLCALL_MISTRAL, TOOLCALL_PASSTHROUGH,
+    TOOLCALL_QWEN;

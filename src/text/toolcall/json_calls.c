@@ -13,16 +13,23 @@ static struct json first_of(struct json object, const char *const *keys)
     return JSON_NONE;
 }
 
+/* "{\"a\": 1}": the object that the string spells. */
+static bool unwrap(struct toolcall_parser *p, struct json arguments)
+{
+    struct str text = arguments_trim(json_str(arguments, &p->scratch));
+    return text.n && text.p[0] == '{' && arguments_compact_text(text, &p->scratch, &p->work);
+}
+
 bool json_call_tell(struct toolcall_parser *p, const struct json_call_keys *keys, struct json v)
 {
     struct json name = first_of(v, keys->name), arguments = first_of(v, keys->arguments);
     if (!json_is(name, JSON_STRING))
         return false;
     buf_clear(&p->work);
-    if (json_exists(arguments))
-        arguments_compact(arguments, &p->scratch, &p->work);
-    else
+    if (!json_exists(arguments))
         buf_puts(&p->work, "{}");
+    else if (!keys->unwrap_strings || !unwrap(p, arguments))
+        arguments_compact(arguments, &p->scratch, &p->work);
     parser_call(p, json_str(name, &p->scratch), buf_str(&p->work));
     return true;
 }

@@ -7,6 +7,7 @@
 struct json_call_keys {
     const char *name[3];      /* the first that the object has, whatever it is, counts; NULL at the end */
     const char *arguments[4]; /* the same; an object with none of them has the arguments {} */
+    bool unwrap_strings;      /* arguments that are a string whose text is a JSON object are that object */
 };
 extern const struct json_call_keys JSON_CALL_KEYS; /* name; arguments, parameters */
 

@@ -38,6 +38,7 @@ void toolcall_parser_free(struct toolcall_parser *p)
     buf_fini(&p->pending);
     buf_fini(&p->held);
     buf_fini(&p->work);
+    buf_fini(&p->kept);
     free(p->parts);
     free(p->state);
     free(p);
@@ -48,6 +49,7 @@ void toolcall_reset(struct toolcall_parser *p)
     buf_clear(&p->pending);
     buf_clear(&p->held);
     buf_clear(&p->work);
+    buf_clear(&p->kept);
     arena_fini(&p->scratch);
     p->parts_n = 0;
     p->seen = 0;
@@ -174,7 +176,7 @@ static size_t steps(struct toolcall_parser *p, struct str text, bool ended)
     size_t used = 0;
     while (used < text.n && !p->failed) {
         size_t n = p->format->step(p, (struct str){ text.p + used, text.n - used }, ended);
-        if (p->scratch.failed || p->work.failed || p->held.failed)
+        if (p->scratch.failed || p->work.failed || p->kept.failed || p->held.failed)
             p->failed = true;
         if (p->scratch.used)
             arena_fini(&p->scratch);

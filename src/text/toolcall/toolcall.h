@@ -75,8 +75,8 @@ const struct toolcall_format *toolcall_find(struct str name);
 const struct toolcall_format *toolcall_for_model(struct str model);
 const struct toolcall_format *const *toolcall_formats(size_t *ret_n); /* all, by name */
 struct str toolcall_name(const struct toolcall_format *f);
-struct str toolcall_summary(const struct toolcall_format *f);                       /* one line: what the format looks like */
-const struct str *toolcall_aliases(const struct toolcall_format *f, size_t *ret_n); /* normalised */
+struct str toolcall_summary(const struct toolcall_format *f);         /* one line: what the format looks like */
+const char *const *toolcall_aliases(const struct toolcall_format *f); /* normalised; NULL at the end */
 
 /* ---- ids (ids.c, spec 4.2) ---- */
 
