@@ -263,18 +263,30 @@ static void put_char(struct buf *out, uint32_t c)
     buf_put(out, (struct str){ text, unicode_write(text, c) });
 }
 
+/* The bytes from I on that are ASCII; lower-cased, where there is room for them in OUT. */
+static size_t lower_ascii(struct str in, size_t i, struct buf *out, bool *changed)
+{
+    size_t from = i, capitals = 0;
+    for (; i < in.n && (signed char)in.p[i] >= 0; i++)
+        capitals += in.p[i] >= 'A' && in.p[i] <= 'Z';
+    if (capitals)
+        begin_change(in, from, out, changed);
+    char *to = *changed ? buf_reserve(out, i - from) : NULL;
+    if (!to)
+        return i - from;
+    for (size_t k = from; k < i; k++)
+        *to++ = (char)(in.p[k] + (in.p[k] >= 'A' && in.p[k] <= 'Z' ? 32 : 0));
+    out->n += i - from;
+    return i - from;
+}
+
 static bool lowercase(struct str in, struct buf *out)
 {
     bool changed = false;
     for (size_t i = 0, n; i < in.n; i += n) {
         uint32_t c = (unsigned char)in.p[i], to[3];
-        n = 1;
         if (c < 0x80) {
-            if (c >= 'A' && c <= 'Z') {
-                begin_change(in, i, out, &changed);
-                buf_put_char(out, (char)(c + 32));
-            } else if (changed)
-                buf_put_char(out, (char)c);
+            n = lower_ascii(in, i, out, &changed);
             continue;
         }
         c = unicode_read(in.p + i, in.n - i, &n);
@@ -293,8 +305,12 @@ static bool filter(struct str in, bool (*drop)(uint32_t c), struct buf *out)
 {
     bool changed = false;
     for (size_t i = 0, n; i < in.n; i += n) {
-        n = 1;
-        if ((unsigned char)in.p[i] >= 0x80 && drop(unicode_read(in.p + i, in.n - i, &n)))
+        for (n = 0; i + n < in.n && (signed char)in.p[i + n] >= 0;)
+            n++;
+        if (n) {
+            if (changed)
+                buf_put(out, (struct str){ in.p + i, n });
+        } else if (drop(unicode_read(in.p + i, in.n - i, &n)))
             begin_change(in, i, out, &changed);
         else if (changed)
             buf_put(out, (struct str){ in.p + i, n });
@@ -324,11 +340,25 @@ static int nmt_clean(uint32_t c)
                : 0;
 }
 
+/* How many bytes from I on are printable ASCII, which nobody cleans. */
+static size_t printable(struct str in, size_t i)
+{
+    size_t from = i;
+    while (i < in.n && in.p[i] >= ' ' && in.p[i] < 0x7f)
+        i++;
+    return i - from;
+}
+
 static bool clean(struct str in, int (*what)(uint32_t c), struct buf *out)
 {
     bool changed = false;
     for (size_t i = 0, n; i < in.n; i += n) {
         uint32_t c = (unsigned char)in.p[i];
+        if ((n = printable(in, i)) > 0) {
+            if (changed)
+                buf_put(out, (struct str){ in.p + i, n });
+            continue;
+        }
         n = 1;
         if (c >= 0x80)
             c = unicode_read(in.p + i, in.n - i, &n);

@@ -54,13 +54,32 @@ static uint32_t read_char(struct str s, size_t i, size_t *ret_n)
     return unicode_read(s.p + i, s.n - i, ret_n);
 }
 
-/* Every character for which IS holds is a match of its own. */
-static void cut_by_chars(struct cutter *c, struct str s, bool (*is)(uint32_t c))
+/* A kind of character: bit c of `ascii` says it of ASCII, `is` of all. */
+struct chars {
+    uint64_t ascii[2];
+    bool (*is)(uint32_t c);
+};
+static const struct chars NUMERIC = { { 0x03ff000000000000, 0 }, unicode_is_numeric },
+                          PUNCTUATIONS = { { 0xfc00fffe00000000, 0x78000001f8000001 }, unicode_is_punctuation },
+                          WHITE_SPACE = { { 0x0000000100003e00, 0 }, unicode_is_white_space };
+
+/* The next character of this kind at or behind I, and its bytes; S.n: none. */
+static size_t next_of(const struct chars *chars, struct str s, size_t i, size_t *ret_n)
+{
+    for (; i < s.n; i += *ret_n) {
+        unsigned char c = (unsigned char)s.p[i];
+        *ret_n = 1;
+        if (c < 0x80 ? chars->ascii[c / 64] >> (c % 64) & 1 : chars->is(read_char(s, i, ret_n)))
+            return i;
+    }
+    return s.n;
+}
+
+/* Every character of this kind is a match of its own. */
+static void cut_by_chars(struct cutter *c, struct str s, const struct chars *chars)
 {
     size_t done = 0;
-    for (size_t i = 0, n; i < s.n; i += n) {
-        if (!is(read_char(s, i, &n)))
-            continue;
+    for (size_t n, i = next_of(chars, s, 0, &n); i < s.n; i = next_of(chars, s, i + n, &n)) {
         if (done < i)
             cut_range(c, done, i, false);
         cut_range(c, i, i + n, true);
@@ -245,16 +264,16 @@ static int run_on_piece(const struct step *step, struct cutter *c, struct str s,
     case SPLIT:
         return cut_by_step(c, s, step, w, err);
     case DIGITS:
-        cut_by_chars(c, s, unicode_is_numeric);
+        cut_by_chars(c, s, &NUMERIC);
         return 0;
     case PUNCTUATION:
-        cut_by_chars(c, s, unicode_is_punctuation);
+        cut_by_chars(c, s, &PUNCTUATIONS);
         return 0;
     case WHITESPACE:
         cut_words(c, s);
         return 0;
     case WHITESPACE_SPLIT:
-        cut_by_chars(c, s, unicode_is_white_space);
+        cut_by_chars(c, s, &WHITE_SPACE);
         return 0;
     case DELIMITER:
         cut_by_delimiter(c, s, (struct str){ step->mark, step->mark_n });
