@@ -16,7 +16,8 @@ static bool source_token(const void *owner, uint32_t id, struct decoder_token *r
     struct str bytes;
 
     if (a) {
-        *ret = (struct decoder_token){ .text = a->content, .added = true, .special = a->special };
+        /* The original decodes to what it matched, and knows as special only what is spelt so. */
+        *ret = (struct decoder_token){ .text = a->matched, .added = true, .special = a->special && str_eq(a->matched, a->content) };
         return true;
     }
     if (!vocab_bytes(t->model->vocab, id, &bytes))
