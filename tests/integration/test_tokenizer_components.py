@@ -156,6 +156,8 @@ PRETOKENIZERS = {
     "cl100k": sequence(split(CL100K, "Removed", True), byte_level()),
     "qwen": sequence(split(L3.replace("{1,3}", "")), byte_level()),
     "o200k": sequence(split(O200K, "Removed", True), byte_level()),
+    "qwen3_5": sequence(split(L3.replace("{1,3}", "").replace("?\\p{L}+", "?[\\p{L}\\p{M}]+").replace("[^\\s\\p{L}", "[^\\s\\p{L}\\p{M}")), byte_level()),
+    "tekken": sequence(split(O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace("{1,3}", "")), byte_level()),
     "kimi": split(KIMI),
     "deepseek": sequence(split(r"\p{N}{1,3}"), split("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"), split(D3), byte_level()),
     "gemma": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False},
