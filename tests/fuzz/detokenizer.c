@@ -55,7 +55,7 @@ static void check(const struct tokenizer *t, struct str stop, const uint32_t *id
             abort();
     if (stop_decoder_flush(d, &got) < 0)
         abort();
-    const char *hit = stop.n ? memmem(whole.p, whole.n, stop.p, stop.n) : NULL;
+    const char *hit = stop.n && whole.n ? memmem(whole.p, whole.n, stop.p, stop.n) : NULL;
     size_t want = hit ? (size_t)(hit - whole.p) : whole.n;
     if (got.n != want || (want && memcmp(got.p, whole.p, want) != 0) || (stop_decoder_matched(d).n > 0) != (hit != NULL))
         abort();

@@ -230,6 +230,17 @@ static bool note_joins(struct bpe *b, struct str text)
     return true;
 }
 
+/* The same for ASCII characters side by side. False: a token of a byte is part of TEXT, whose name is not what it stands for. */
+static bool note_ascii(struct bpe *b, struct str text)
+{
+    for (size_t at = 1; at < text.n; at++) {
+        uint8_t p = (uint8_t)text.p[at - 1], c = (uint8_t)text.p[at];
+        if (p < 0x80 && c < 0x80)
+            b->ascii_joins[p][c / 64] |= 1ull << (c % 64);
+    }
+    return str_find(text, STR("<0x")) == STR_NPOS;
+}
+
 static bool any_join(const struct bpe *b)
 {
     return memchr(b->joins, true, sizeof(b->joins)) != NULL;
@@ -262,9 +273,12 @@ static bool may_cut(struct bpe *b, const struct bpe_config *c)
         return false;
     if (!known && b->has_unk && vocab_bytes(b->model.vocab, b->unk_id, &text) && (text.n == 0 || str_has_prefix(text, STR(SPACE))))
         return false;
-    for (size_t i = 0; i < c->merges_n; i++)
+    b->ascii_cuts = known;
+    for (size_t i = 0; i < c->merges_n; i++) {
         if (!vocab_bytes(b->model.vocab, c->merges[i].merged, &text) || !note_joins(b, text))
             return false;
+        b->ascii_cuts = note_ascii(b, text) && b->ascii_cuts;
+    }
     return known || !any_join(b);
 }
 

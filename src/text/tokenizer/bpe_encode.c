@@ -341,6 +341,27 @@ static bool is_space(const char *p)
     return p[0] == '\xe2' && p[1] == '\x96' && p[2] == '\x81';
 }
 
+/* As word_end, which cuts in fewer places. */
+static size_t short_word_end(const struct bpe *b, const char *text, size_t at, size_t end)
+{
+    while (end - at >= 3 && is_space(text + at))
+        at += 3;
+    for (at++; at < end; at++) {
+        uint8_t p = (uint8_t)text[at - 1], c = (uint8_t)text[at];
+        if (c < 0x80) {
+            if (p < 0x80 && !(b->ascii_joins[p][c / 64] >> (c % 64) & 1))
+                return at;
+        } else if (end - at >= 3 && is_space(text + at)) {
+            if (!b->joins[p])
+                return at;
+            while (end - at >= 3 && is_space(text + at))
+                at += 3;
+            at--; /* what is behind the run may end the word */
+        }
+    }
+    return end;
+}
+
 /* The first place behind AT (which may begin with a run of U+2581) where text may be cut, or END. */
 static size_t word_end(const struct bpe *b, const char *text, size_t at, size_t end)
 {
@@ -383,7 +404,7 @@ static int encode_words(const struct bpe *b, struct model_state *s, const char *
     for (size_t at = begin; r == 0 && at < end; at = ends[BLOCK - 1]) {
         size_t n = 0, to = at;
         for (; n < BLOCK && to < end; n++)
-            ends[n] = (uint32_t)(to = word_end(b, text, to, end));
+            ends[n] = (uint32_t)(to = b->ascii_cuts ? short_word_end(b, text, to, end) : word_end(b, text, to, end));
         r = encode_pieces(b, s, text, at, ends, n, readable, /* whole= */ false, ids, err);
         ends[BLOCK - 1] = (uint32_t)to;
     }

@@ -72,9 +72,11 @@ struct bpe {
     bool ranks_are_ids, whole_first /* a piece that is a token is that token */, has_unk, fuse_unk, byte_fallback;
     bool plain; /* symbols are single bytes or characters: neither prefix nor suffix */
     bool byte_level;
-    bool all_bytes;  /* byte-level: each byte is a token, so that a piece of n bytes has n symbols */
-    bool words;      /* text may be cut in front of a U+2581 that follows something else, ... */
-    bool joins[256]; /* ... unless that ends in one of these bytes: a merge crosses there */
+    bool all_bytes;               /* byte-level: each byte is a token, so that a piece of n bytes has n symbols */
+    bool words;                   /* text may be cut in front of a U+2581 that follows something else, ... */
+    bool joins[256];              /* ... unless that ends in one of these bytes: a merge crosses there */
+    bool ascii_cuts;              /* and between two ASCII characters that stand side by side in no token that a merge makes */
+    uint64_t ascii_joins[128][2]; /* bit c of row p: c behind p stands in such a token */
     uint32_t unk_id;
     uint32_t spread; /* symbols that one byte of text may become at most */
     char *affixes;   /* owned; prefix, then suffix */

@@ -18,7 +18,7 @@ uint32_t *ids_reserve(struct ids *ids, size_t n)
 {
     if (ids->failed)
         return NULL;
-    if (n <= ids->cap - ids->n)
+    if (ids->v && n <= ids->cap - ids->n)
         return ids->v + ids->n;
     size_t cap = ids->cap ? ids->cap : IDS_FIRST;
     while (cap - ids->n < n && cap <= SIZE_MAX / 2 / sizeof(uint32_t))
