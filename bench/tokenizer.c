@@ -1,4 +1,4 @@
-/* bench/tokenizer.c -- how fast the tokenizer library is; bench/tokenizer.py runs it and its rivals: tokenizer FOLDER TEXTS
+/* bench/tokenizer.c -- how fast the tokenizer library is; bench/tokenizer.py runs it and its rivals: tokenizer FOLDER TEXTS [CACHE-BYTES]
  *
  * TEXTS: documents in frames of a 4-byte length and the bytes. Prints one line of names and numbers:
  *   load_ms           reading and building it, the best of five (the files are in memory)
@@ -26,7 +26,7 @@
 struct bench {
     struct tokenizer *t;
     struct str *docs;
-    size_t docs_n, bytes;
+    size_t docs_n, bytes, cache_bytes;
     struct ids ids;
 };
 
@@ -65,7 +65,7 @@ static struct tokenizer_encoder *new_encoder(const struct bench *b)
 {
     struct tokenizer_encoder *e;
 
-    if (tokenizer_encoder_new(b->t, CACHE_BYTES, &e) < 0)
+    if (tokenizer_encoder_new(b->t, b->cache_bytes, &e) < 0)
         fail("out of memory");
     return e;
 }
@@ -161,7 +161,8 @@ int main(int argc, char **argv)
     double load_ms = 1e9;
 
     if (argc < 3)
-        fail("usage: tokenizer FOLDER TEXTS");
+        fail("usage: tokenizer FOLDER TEXTS [CACHE-BYTES]");
+    b.cache_bytes = argc > 3 ? strtoul(argv[3], NULL, 10) : CACHE_BYTES;
     if (file_read(argv[2], 1u << 30, &texts, &err) < 0)
         fail(err.message);
     read_docs(&b, buf_str(&texts));
