@@ -307,12 +307,11 @@ static bool insert(struct buf *out, size_t at, char c)
     return true;
 }
 
-static bool list(struct reader *r, struct buf *out)
+/* Elements up to CLOSE; N are written already, and a comma was read behind them. */
+static bool elements(struct reader *r, char close, unsigned n, struct buf *out)
 {
-    unsigned n = 0;
     bool comma = true;
-    buf_put_char(out, '[');
-    while (!take(r, ']')) {
+    while (!take(r, close)) {
         if (!comma)
             return false;
         if (n++)
@@ -323,6 +322,12 @@ static bool list(struct reader *r, struct buf *out)
     }
     buf_put_char(out, ']');
     return true;
+}
+
+static bool list(struct reader *r, struct buf *out)
+{
+    buf_put_char(out, '[');
+    return elements(r, ']', 0, out);
 }
 
 /* What stands in parentheses: one value, or with a comma behind it a tuple. */
@@ -337,19 +342,7 @@ static bool parenthesis(struct reader *r, struct buf *out)
         return false;
     if (take(r, ')'))
         return true;
-    if (!take(r, ',') || !insert(out, mark, '['))
-        return false;
-    bool comma = true;
-    while (!take(r, ')')) {
-        if (!comma)
-            return false;
-        buf_put_char(out, ',');
-        if (!value(r, out))
-            return false;
-        comma = take(r, ',');
-    }
-    buf_put_char(out, ']');
-    return true;
+    return take(r, ',') && insert(out, mark, '[') && elements(r, ')', 1, out);
 }
 
 /* A key that is no string is printed as its JSON text. */
