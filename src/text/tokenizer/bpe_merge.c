@@ -12,8 +12,10 @@
  *   trained; should one be lower or equal, it goes into `late`, a heap that is asked before each step, so that the order is exact whatever the merges are.
  *   Each merge takes a symbol away, so there are below 3n entries. The time is that of n look-ups in the table of merges.
  */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "text/tokenizer/bpe_internal.h"
 
@@ -304,7 +306,9 @@ static void empty_buckets(struct bpe_work *w)
     w->late_n = 0;
 }
 
-#define ROOM_PER_SYMBOL 11     /* words: rank, next, prev, three entries of two, list, spare */
+#define ROOM_PER_SYMBOL 11         /* words: rank, next, prev, three entries of two, list, spare */
+#define HUGE_ROOM       (4u << 20) /* bytes from which huge pages are asked for */
+#define PAGE            4096u
 #define ROOM_KEPT       262144 /* words; a longer piece gives its room back */
 
 int bpe_merge_long(const struct bpe *b, struct bpe_work *w, uint32_t *sym, size_t n, size_t *ret_n)
@@ -322,6 +326,11 @@ int bpe_merge_long(const struct bpe *b, struct bpe_work *w, uint32_t *sym, size_
         if (!w->room)
             return ERR_NOMEM;
         w->room_n = MAX(n, 512) * ROOM_PER_SYMBOL;
+        if (w->room_n * sizeof(uint32_t) >=
+            HUGE_ROOM) { /* a tenth of the time of a megabyte without a break would go into page faults; a refusal costs no more than that */
+            uintptr_t page = ((uintptr_t)w->room + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+            (void)madvise((void *)page, w->room_n * sizeof(uint32_t) - (page - (uintptr_t)w->room), MADV_HUGEPAGE);
+        }
     }
     struct run r = { .b = b, .w = w, .sym = sym, .rank = w->room, .next = w->room + n, .prev = w->room + 2 * n };
     r.entries = (struct entry *)(w->room + 3 * n);
