@@ -122,7 +122,7 @@ static int no_token(const struct bpe *b, struct str piece, struct err *err)
 
 static int encode_long(const struct bpe *b, struct model_state *s, struct str piece, struct ids *ids, struct err *err)
 {
-    if (piece.n > SIZE_MAX / b->spread / sizeof(uint32_t))
+    if (piece.n > 4 * (size_t)BPE_SYMBOLS_MAX) /* a character has at most four bytes */
         return ERR_LIMIT;
     if (s->sym_cap < piece.n * b->spread) {
         free(s->sym);
@@ -425,6 +425,6 @@ int bpe_encode(const struct model *m, struct model_state *s, const char *text, s
     if (r == ERR_NOMEM)
         return err_set(err, r, "no memory for the ids of the text");
     if (r == ERR_LIMIT)
-        return err_set(err, r, "a piece of the text is too long to be merged");
+        return err_set(err, r, "a stretch of the text that cannot be cut is too long to be merged: more than 4,194,304 characters");
     return r;
 }

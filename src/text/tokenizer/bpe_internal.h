@@ -17,6 +17,8 @@
 
 /* ---- merges by pair ---- */
 
+#define BPE_SYMBOLS_MAX (4u << 20) /* of one piece: 185 MB of work memory */
+
 /* Open addressing, at most five eighths full. PACKED: a pair and its rank in one word, 21 + 21 + 22 bits, so that a look-up touches one line; else the rank lies beside. */
 struct bpe_pairs {
     uint64_t *slots; /* owned; all ones = empty */

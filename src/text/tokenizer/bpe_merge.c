@@ -317,7 +317,7 @@ int bpe_merge_long(const struct bpe *b, struct bpe_work *w, uint32_t *sym, size_
 
     if (err < 0)
         return err;
-    if (n > UINT32_MAX / 3)
+    if (n > BPE_SYMBOLS_MAX)
         return ERR_LIMIT;
     if (w->room_n < n * ROOM_PER_SYMBOL) {
         free(w->room);
