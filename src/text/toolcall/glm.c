@@ -46,7 +46,7 @@ static bool read_name(struct str *rest, struct str *ret_name)
 {
     size_t n = 0;
     *rest = arguments_trim(*rest);
-    while (n < rest->n && rest->p[n] != '<' && (uint8_t)rest->p[n] > ' ')
+    while (n < rest->n && (uint8_t)rest->p[n] > ' ' && !strchr("<{\"", rest->p[n]))
         n++;
     *ret_name = str_first(*rest, n);
     *rest = arguments_trim(str_skip(*rest, n));
