@@ -170,6 +170,18 @@ struct str arguments_trim(struct str s)
     }
 }
 
+size_t arguments_whole_characters(struct str text)
+{
+    size_t n = text.n, back = 0;
+    while (back < 3 && back < n && ((uint8_t)text.p[n - 1 - back] & 0xC0) == 0x80)
+        back++;
+    if (back == n)
+        return n;
+    uint8_t lead = (uint8_t)text.p[n - 1 - back];
+    size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    return length > back + 1 ? n - 1 - back : n;
+}
+
 #define NUMBER_MAX 400 /* characters of a number that is not simply text */
 
 /* S as a NUL-terminated string for libc; false when it is none of a number's length. */
@@ -297,7 +309,7 @@ struct arguments_member {
 void arguments_put(struct arguments_object *o, struct str key, struct str value_json)
 {
     struct str value = arena_str(o->arena, value_json);
-    for (size_t i = 0; i < o->n; i++)
+    for (size_t i = 0; i < o->n && o->n <= UNIQUE_MEMBERS_MAX; i++)
         if (str_eq(o->members[i].key, key)) {
             o->members[i].value = value;
             return;

@@ -23,6 +23,9 @@ bool arguments_guess_number(struct str text, struct buf *out); /* i64 with an op
 
 struct str arguments_trim(struct str s); /* Unicode white space at both ends */
 
+/* How much of TEXT is whole characters (UTF-8): one that is not all there yet may be white space. */
+size_t arguments_whole_characters(struct str text);
+
 /* An object in the making, members in order, a repeated key takes the new value in the old place. */
 struct arguments_object {
     struct arguments_member *members; /* arena */

@@ -80,19 +80,6 @@ static size_t action(struct toolcall_parser *p, struct str text, bool ended)
     return leave(p, text.n);
 }
 
-/* A character that is not all there may be white space: it waits. */
-static size_t whole_characters(struct str text)
-{
-    size_t n = text.n, back = 0;
-    while (back < 3 && back < n && ((uint8_t)text.p[n - 1 - back] & 0xC0) == 0x80)
-        back++;
-    if (back == n)
-        return n;
-    uint8_t lead = (uint8_t)text.p[n - 1 - back];
-    size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    return length > back + 1 ? n - 1 - back : n;
-}
-
 static size_t step(struct toolcall_parser *p, struct str text, bool ended)
 {
     struct state *s = p->state;
@@ -101,7 +88,7 @@ static size_t step(struct toolcall_parser *p, struct str text, bool ended)
         return action(p, text, ended);
     int marker = markers_find(&s->markers, text, 0, ended, &at);
     if (marker < 0 && !ended)
-        at = whole_characters(str_first(text, at));
+        at = arguments_whole_characters(str_first(text, at));
     if (at) {
         trimmed(p, str_first(text, at));
         return at;

@@ -58,5 +58,6 @@ void parser_end(struct toolcall_parser *p);
  * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker);
 
-extern const struct toolcall_format TOOLCALL_COHERE, TOOLCALL_JSON, TOOLCALL_LLAMA, TOOLCALL_MISTRAL, TOOLCALL_PASSTHROUGH,
-    TOOLCALL_QWEN;
+extern const struct toolcall_format TOOLCALL_COHERE, TOOLCALL_DEEPSEEK32, TOOLCALL_DEEPSEEK_V4, TOOLCALL_GLM45_MOE,
+    TOOLCALL_GLM47_MOE, TOOLCALL_INKLING, TOOLCALL_JSON, TOOLCALL_KIMI_K3, TOOLCALL_LLAMA, TOOLCALL_MINIMAX_M2, TOOLCALL_MISTRAL,
+    TOOLCALL_PASSTHROUGH, TOOLCALL_QWEN, TOOLCALL_QWEN_CODER, TOOLCALL_QWEN_XML, TOOLCALL_STEP3;

@@ -156,13 +156,15 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
 
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker)
 {
-    size_t at, blanks = 0;
-    *ret_marker = markers_find(m, text, 0, ended, &at);
+    size_t at, blanks = p->seen; /* after a call: blanks that were looked at before */
+    *ret_marker = markers_find(m, text, blanks, ended, &at);
     while (p->after_call && blanks < at && strchr(" \t\r\n", text.p[blanks]))
         blanks++;
     bool only_blanks = blanks == at;
-    if (p->after_call && only_blanks && *ret_marker < 0 && !ended)
+    if (p->after_call && only_blanks && *ret_marker < 0 && !ended) {
+        p->seen = at;
         return 0;
+    }
     if (p->after_call && only_blanks)
         parser_drop(p, (struct str){ text.p, at });
     else
@@ -223,6 +225,7 @@ int toolcall_finish(struct toolcall_parser *p, struct err *err)
     if (r < 0)
         return r;
     release(p, !p->calls);
+    p->in_call = false; /* a section may be left open */
     return 0;
 }
 

@@ -1,0 +1,145 @@
+/* text/toolcall/blocks.c */
+#include "text/toolcall/blocks.h"
+
+enum { TEXT, SECTION, UNIT };
+enum { UNIT_OPENER, CLOSER_BETWEEN }; /* of `between` */
+enum { UNIT_CLOSER, CLOSER_WITHIN };  /* of `within` */
+
+#define AGAIN SIZE_MAX /* the phase changed, nothing was used */
+
+void blocks_start(struct toolcall_parser *p, const struct blocks *b)
+{
+    struct blocks_state *s = p->state;
+    struct str between[] = { b->unit_opener, b->closer }, within[] = { b->unit_closer, b->closer };
+    markers_init(&s->openers, &b->opener, 1);
+    if (b->unit_opener.n) {
+        markers_init(&s->between, between, 2);
+        markers_init(&s->within, within, 2);
+    } else
+        markers_init(&s->within, &b->closer, 1);
+    p->drop_after = !b->keep_after;
+}
+
+/* The section ends with BLOCK, the bytes of it that were not used yet. */
+static size_t leave(struct toolcall_parser *p, const struct blocks *b, struct str block)
+{
+    struct blocks_state *s = p->state;
+    s->phase = TEXT;
+    p->in_call = false;
+    if (s->calls || b->empty == BLOCKS_GONE)
+        return block.n;
+    if (b->empty == BLOCKS_TEXT && !p->calls)
+        parser_text(p, block);
+    else
+        parser_drop(p, block);
+    return block.n;
+}
+
+/* Behind a unit that ends at END, told or not. */
+static size_t behind_unit(struct toolcall_parser *p, size_t end)
+{
+    struct blocks_state *s = p->state;
+    s->phase = SECTION;
+    if (s->calls)
+        return end;
+    p->seen = end;
+    return AGAIN;
+}
+
+static size_t unit(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended)
+{
+    struct blocks_state *s = p->state;
+    size_t at;
+    int marker = markers_find(&s->within, text, p->seen, ended, &at);
+    if (marker < 0 && !ended) {
+        p->seen = at;
+        return 0;
+    }
+    struct str body = { text.p + s->unit_at, at - s->unit_at };
+    bool closed = marker == UNIT_CLOSER;
+    if (b->unit(p, body, closed))
+        s->calls = true;
+    if (marker < 0)
+        return leave(p, b, text);
+    if (!b->unit_opener.n || !closed)
+        return leave(p, b, str_first(text, at + b->closer.n));
+    return behind_unit(p, at + b->unit_closer.n);
+}
+
+static size_t section(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended)
+{
+    struct blocks_state *s = p->state;
+    size_t at;
+    int marker = markers_find(&s->between, text, p->seen, ended, &at);
+    if (marker == UNIT_OPENER) {
+        s->phase = UNIT;
+        s->unit_at = p->seen = at + b->unit_opener.n;
+        return AGAIN;
+    }
+    if (marker == CLOSER_BETWEEN)
+        return leave(p, b, str_first(text, at + b->closer.n));
+    if (ended)
+        return leave(p, b, text);
+    p->seen = at;
+    return s->calls ? at : 0;
+}
+
+/* Text from the front of which no white space is given out before something else follows; only the opener makes it go. */
+static size_t text_trimmed(struct toolcall_parser *p, struct str text, bool ended, int *ret_marker)
+{
+    struct blocks_state *s = p->state;
+    size_t at, from = p->seen;
+    *ret_marker = markers_find(&s->openers, text, from, ended, &at);
+    if (*ret_marker < 0 && ended) {
+        parser_text(p, text);
+        return text.n;
+    }
+    if (*ret_marker < 0)
+        at = arguments_whole_characters(str_first(text, at));
+    struct str core = arguments_trim((struct str){ text.p + from, at - from });
+    if (!core.n) { /* white space only, so far */
+        p->seen = at;
+        return *ret_marker < 0 ? 0 : at;
+    }
+    size_t used = (size_t)(core.p - text.p) + core.n;
+    parser_text(p, str_first(text, used));
+    return used;
+}
+
+/* What is neither a section nor content. */
+static size_t text_gone(struct toolcall_parser *p, struct str text, bool ended, int *ret_marker)
+{
+    struct blocks_state *s = p->state;
+    size_t at;
+    *ret_marker = markers_find(&s->openers, text, 0, ended, &at);
+    return at;
+}
+
+static size_t text(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended)
+{
+    struct blocks_state *s = p->state;
+    int marker;
+    size_t used = s->gone          ? text_gone(p, text, ended, &marker)
+                  : b->trim_before ? text_trimmed(p, text, ended, &marker)
+                                   : parser_text_until(p, &s->openers, text, ended, &marker);
+    if (used || marker < 0)
+        return used;
+    s->phase = b->unit_opener.n ? SECTION : UNIT;
+    s->unit_at = p->seen = b->opener.n;
+    s->calls = false;
+    s->gone = b->empty == BLOCKS_GONE;
+    p->in_call = true;
+    return AGAIN;
+}
+
+size_t blocks_step(struct toolcall_parser *p, const struct blocks *b, struct str bytes, bool ended)
+{
+    struct blocks_state *s = p->state;
+    size_t used;
+    do
+        used = s->phase == TEXT      ? text(p, b, bytes, ended)
+               : s->phase == SECTION ? section(p, b, bytes, ended)
+                                     : unit(p, b, bytes, ended);
+    while (used == AGAIN);
+    return used;
+}

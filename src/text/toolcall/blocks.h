@@ -1,0 +1,42 @@
+/* text/toolcall/blocks.h -- private to text/toolcall: formats whose calls are elements in a section; minimax, DSML, step3 and glm are rows of this machine
+ *
+ *   TEXT --opener--> SECTION --unit opener--> UNIT --unit closer--> SECTION      the call in the unit is told
+ *    ^                  |                      |
+ *    +------closer------+----------closer------+                                 a unit without its end counts when the format says so
+ *
+ * text() leaves TEXT, section() SECTION, unit() UNIT; leave() enters TEXT. A row without a unit opener has sections that are units themselves.
+ * Until its first call a section is kept: without any it is dropped, or text, or gone, as the row says. Behind the first call what stands between units is left out as it comes.
+ */
+#pragma once
+
+#include "text/toolcall/format.h"
+
+enum blocks_empty {
+    BLOCKS_DROPPED, /* text when the whole reply holds no call, else left out */
+    BLOCKS_TEXT,    /* text as long as there was no call */
+    BLOCKS_GONE     /* left out, and so is all text behind it */
+};
+
+struct blocks {
+    struct str opener, closer; /* of the section */
+    struct str unit_opener;    /* of a call; may be empty */
+    struct str unit_closer;    /* empty when unit_opener is */
+    enum blocks_empty empty;
+    bool keep_after;  /* text behind the first call is content too */
+    bool trim_before; /* white space in front of a section is not content */
+    /* UNIT is what stands behind unit_opener: tells the call in it, or returns false. !CLOSED: its end is not there, nor will it come. */
+    bool (*unit)(struct toolcall_parser *p, struct str unit, bool closed);
+};
+
+struct blocks_state {
+    struct markers openers;
+    struct markers between; /* in a section: the opener of a unit, the closer */
+    struct markers within;  /* in a unit: its closer, the section's */
+    uint8_t phase;          /* enum in blocks.c */
+    bool calls;             /* told from this section */
+    bool gone;              /* BLOCKS_GONE, and a section was seen */
+    size_t unit_at;         /* in UNIT: behind unit_opener */
+};
+
+void blocks_start(struct toolcall_parser *p, const struct blocks *b);
+size_t blocks_step(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended);
