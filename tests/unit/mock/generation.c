@@ -181,11 +181,11 @@ static void faults_change_while_the_engine_runs(void **state)
     a = ask("GET", "/health", NULL, NULL);
     assert_int_equal(a.status, 503);
     forget(&a);
-    a = ask("POST", "/mock/faults", NULL, "{\"fail_rate\":0,\"unhealthy\":false,\"slow_health_ms\":40}");
+    a = ask("POST", "/mock/faults", NULL, "{\"fail_rate\":0,\"unhealthy\":false,\"slow_health_ms\":300}");
     forget(&a);
     a = ask("GET", "/health", NULL, NULL);
     assert_int_equal(a.status, 200);
-    assert_true(a.took_us >= 40000);
+    assert_true(a.took_us >= 100000); /* a timer counts from the beginning of its loop's turn, which a busy machine makes long */
     forget(&a);
     a = ask("POST", CHAT_URL, NULL, CHAT);
     assert_int_equal(a.status, 200);
