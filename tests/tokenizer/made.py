@@ -62,6 +62,11 @@ def byte_level(split=None, **options):
     return step if split is None else pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(split), "isolated"), step])
 
 
+def characters(texts):
+    """How many there are: a unigram model must have room for each, and the texts are what the machine has."""
+    return len(set().union(*texts))
+
+
 def train(t, trainer, texts):
     t.train_from_iterator(texts, trainer)
     return t
@@ -83,7 +88,7 @@ def all_made():
     t.normalizer = normalizers.Sequence([normalizers.Precompiled(nmt_nfkc), normalizers.Replace(Regex(" {2,}"), " ")])
     t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     t.decoder = decoders.Metaspace()
-    train(t, trainers.UnigramTrainer(vocab_size=1200, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"], unk_token="<unk>", show_progress=False), texts)
+    train(t, trainers.UnigramTrainer(vocab_size=1200 + characters(texts), special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"], unk_token="<unk>", show_progress=False), texts)
     t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     yield "made_xlmr", t
 
@@ -92,7 +97,7 @@ def all_made():
     t.normalizer = normalizers.Precompiled(nmt_nfkc)
     t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     t.decoder = decoders.Metaspace()
-    train(t, trainers.UnigramTrainer(vocab_size=1200, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False), texts)
+    train(t, trainers.UnigramTrainer(vocab_size=1200 + characters(texts), special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False), texts)
     t.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     t.add_special_tokens([AddedToken(f"<extra_id_{i}>", special=True, lstrip=True) for i in range(10)])
     yield "made_t5", t
