@@ -126,14 +126,14 @@ static size_t wrapped(struct toolcall_parser *p, struct str text, bool ended)
     return 0;
 }
 
-/* The marker that TEXT begins with is none. */
+/* The marker that TEXT begins with is none: what was read behind it is text with it, so that nothing is read twice. */
 static size_t no_function(struct toolcall_parser *p, struct str text)
 {
     struct state *s = p->state;
     s->phase = TEXT;
     p->in_call = false;
-    parser_text(p, str_first(text, MARKERS[FUNCTION].n));
-    return MARKERS[FUNCTION].n;
+    parser_text(p, text);
+    return text.n;
 }
 
 enum found { NO, CUT, YES };
@@ -215,7 +215,9 @@ static size_t bare(struct toolcall_parser *p, struct str text, bool ended)
     while (r == YES && !end);
     if (r == YES)
         return leave(p, str_first(text, p->seen), true);
-    if (r == NO || ended)
+    if (r == NO)
+        return no_function(p, str_first(text, p->seen));
+    if (ended)
         return no_function(p, text);
     return 0;
 }
