@@ -147,7 +147,7 @@ static int encode_text(struct tokenizer_encoder *e, struct str text, struct ids 
 static int truncate(const struct truncation *c, struct ids *ids, size_t base, size_t added, struct err *err)
 {
     size_t n = ids->n - base;
-    uint64_t max = c->max_length > added ? c->max_length - added : 0;
+    uint64_t max = c->max_length - added; /* no room for the specials alone: `tokenizers` wraps around here and cuts nothing */
 
     if (!c->on || n <= max)
         return 0;

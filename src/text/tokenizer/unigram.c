@@ -243,7 +243,8 @@ static int build(struct unigram *u, const struct unigram_config *c)
         return ERR_NOMEM;
     for (size_t i = 0; i < c->scores_n; i++)
         worst = c->scores[i] < worst ? c->scores[i] : worst;
-    memcpy(u->scores, c->scores, (c->scores_n < n ? c->scores_n : n) * sizeof(*u->scores));
+    if (c->scores_n) /* an empty vocabulary has no scores to point at */
+        memcpy(u->scores, c->scores, (c->scores_n < n ? c->scores_n : n) * sizeof(*u->scores));
     u->unknown_score = worst - UNKNOWN_PENALTY;
     find_bytes(u);
     return build_trie(u);

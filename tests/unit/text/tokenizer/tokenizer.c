@@ -86,6 +86,23 @@ static void specials_and_truncation_make_room_for_each_other(void **state)
     encodes_bytes(t, STR("abcd"), ENCODE_SPECIALS, "7 3 8");
     encodes_bytes(t, STR("ab"), 0, "0 1");
     tokenizer_free(t);
+
+    t = loaded_json(CHARACTERS(BERT TRUNCATE("2", "Right", "LongestFirst"))); /* room for the specials and nothing else */
+    encodes_bytes(t, STR("abcd"), ENCODE_SPECIALS, "7 8");
+    tokenizer_free(t);
+
+    t = loaded_json(CHARACTERS(BERT TRUNCATE("1", "Right", "LongestFirst"))); /* not even that: as the original, nothing is cut */
+    encodes_bytes(t, STR("abcd"), ENCODE_SPECIALS, "7 0 1 2 3 8");
+    encodes_bytes(t, STR("abcd"), 0, "0");
+    tokenizer_free(t);
+}
+
+static void a_unigram_model_without_pieces_loads(void **state)
+{
+    struct tokenizer *t = loaded_json("{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}");
+
+    assert_int_equal(tokenizer_vocab_size(t), 0);
+    tokenizer_free(t);
 }
 
 static void bytes_that_are_no_text_count_as_replacements(void **state)
@@ -298,6 +315,7 @@ int main(void)
         cmocka_unit_test(ids_of_added_tokens_are_those_that_tokenizers_counts_out),
         cmocka_unit_test(stripped_space_belongs_to_the_token),
         cmocka_unit_test(specials_and_truncation_make_room_for_each_other),
+        cmocka_unit_test(a_unigram_model_without_pieces_loads),
         cmocka_unit_test(bytes_that_are_no_text_count_as_replacements),
         cmocka_unit_test(ids_are_appended_and_taken_back_when_encoding_fails),
         cmocka_unit_test(the_vocabulary_answers),
