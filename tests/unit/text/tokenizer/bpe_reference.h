@@ -230,6 +230,16 @@ static inline struct vocab *reference_vocab(struct reference_case *k, struct ref
         }
         k->merges[k->config.merges_n++] = (struct bpe_merge){ x, y, (uint32_t)at };
     }
+    if ((flags & 16) && k->config.byte_fallback) /* no character is unknown: text is cut more finely */
+        for (unsigned i = 0; i < 256; i++) {
+            char name[8];
+            size_t at = 0;
+            snprintf(name, sizeof(name), "<0x%02X>", i);
+            while (at < n && (lens[at] != 6 || memcmp(texts[at], name, 6) != 0))
+                at++;
+            if (at == n && vocab_builder_add(b, (struct str){ name, 6 }, 600 + i) < 0)
+                goto fail;
+        }
     if (k->config.ranks_are_ids && !(flags & 8))
         for (unsigned i = 0; i < 256; i++) {
             char byte = (char)i;
