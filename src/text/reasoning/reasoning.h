@@ -12,7 +12,7 @@
  *     the thought says so: `started`.
  *   - the first end tag ends the thought for good. Start tags are taken out wherever they stand, in the thought and behind it; later end tags are text. (As SMG does with a whole text. Its
  *     streaming begins a second thought in some states and lets the tag through in others.) With `tag_was_given` start tags are text instead.
- *   - a thought that is not ended is a thought. White space is never trimmed.
+ *   - a thought that is not ended is a thought. White space is never trimmed, but for the line ends that belong to the tags of ernie45 and hunyuan_a13b.
  *   - kimi_k3 and inkling: at the head of their files.
  * No input or output, no threads, no globals; linear time; what is held is less than MARKER_MAX bytes and feeding allocates nothing, but for kimi_k3, which may hold up to
  * REASONING_BYTES_MAX of what it cannot judge yet. So nothing needs a bound but a whole text.
