@@ -12,6 +12,10 @@ void markers_init(struct markers *m, const struct str *strings, size_t n)
         assert(strings[i].n > 0 && strings[i].n <= MARKER_MAX);
         m->strings[i] = strings[i];
         m->is_first[(uint8_t)strings[i].p[0]] = true;
+        if (strings[i].n == 1)
+            memset(m->is_second, 0xFF, sizeof(m->is_second));
+        else
+            m->is_second[(uint8_t)strings[i].p[1] / 64] |= UINT64_C(1) << (uint8_t)strings[i].p[1] % 64;
     }
     bool same = n > 0;
     for (size_t i = 1; i < n; i++)
@@ -30,6 +34,12 @@ static size_t next_first(const struct markers *m, struct str text, size_t at)
     while (at < text.n && !m->is_first[(uint8_t)text.p[at]])
         at++;
     return at;
+}
+
+static bool fits_second(const struct markers *m, struct str text, size_t at)
+{
+    uint8_t c = at + 1 < text.n ? (uint8_t)text.p[at + 1] : 0;
+    return at + 1 == text.n || (m->is_second[c / 64] >> c % 64 & 1);
 }
 
 /* The longest marker that stands at AT; *RET_CUT: a longer one would fit if TEXT went on. */
@@ -55,6 +65,8 @@ int markers_find(const struct markers *m, struct str text, size_t from, bool end
 {
     for (size_t at = next_first(m, text, from); at < text.n; at = next_first(m, text, at + 1)) {
         bool cut;
+        if (!fits_second(m, text, at))
+            continue;
         int found = marker_at(m, text, at, &cut);
         if (cut && !ended) {
             *ret_at = at;

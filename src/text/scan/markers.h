@@ -1,7 +1,7 @@
 /* text/scan/markers.h -- finds the first of a few markers ("<tool_call>", "[TOOL_CALLS]") in text that comes in pieces
  *
- * Plain text between markers is skipped at the speed of memchr where the markers share their first byte, else by a table of first bytes. What may still become a marker is told
- * apart from what cannot, so that a stream holds back no more than it must: the longest suffix that is a proper prefix of a marker.
+ * Plain text between markers is skipped at the speed of memchr where the markers share their first byte, else by a table of first bytes; the second byte is looked at before any marker is.
+ * What may still become a marker is told apart from what cannot, so that a stream holds back no more than it must: the longest suffix that is a proper prefix of a marker.
  * Immutable after markers_init: any thread. Linear: a place in the text is compared with each marker at most once, and markers are short (MARKER_MAX).
  */
 #pragma once
@@ -16,6 +16,7 @@ struct markers {
     unsigned n;
     int first; /* the first byte when all share it, else -1 */
     bool is_first[256];
+    uint64_t is_second[4]; /* a bit per byte: it may stand behind a first one */
 };
 
 /* N is at most MARKERS_MAX; a string literal's bytes are the usual case. */

@@ -9,11 +9,11 @@
  *
  * A reply may begin inside the response channel, so what stands in front of any channel is content. Markup is never content, even when there is no call; a call counts when it is whole.
  */
+#include "text/scan/xtml.h"
 #include "text/toolcall/format.h"
 #include "text/toolcall/markup.h"
 
 enum { BEFORE, RESPONSE, AFTER, TOOLS, CALL, THINK };
-enum { OPEN, CLOSE };
 
 struct state {
     struct markers markers;
@@ -22,13 +22,10 @@ struct state {
     size_t behind_think; /* in THINK: behind its closing tag; 0 = not found yet */
 };
 
-static const struct str MARKERS[] = { STR_INIT("<|open|>"), STR_INIT("<|close|>") };
-static const struct str SEP = STR_INIT("<|sep|>");
-
 static void start(struct toolcall_parser *p)
 {
     struct state *s = p->state;
-    markers_init(&s->markers, MARKERS, ARRAY_LEN(MARKERS));
+    markers_init(&s->markers, XTML_MARKERS, ARRAY_LEN(XTML_MARKERS));
 }
 
 static size_t enter(struct toolcall_parser *p, uint8_t phase, size_t used)
@@ -42,69 +39,27 @@ static size_t enter(struct toolcall_parser *p, uint8_t phase, size_t used)
 
 /* ---- tags ---- */
 
-enum found { NO, CUT, YES };
-#define TAG_MAX 64 /* bytes between a marker and its separator, of a channel */
-
 static bool is_blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-struct tag {
-    int marker;      /* OPEN, CLOSE */
-    struct str name; /* of the channel */
-    size_t end;      /* behind the separator; in a tag with attributes: behind the name */
-};
-
-/* Reads the tag at AT of TEXT, where MARKER stands: blanks, a name, blanks, the separator. ATTRIBUTES: up to the name's end only. */
-static enum found read_tag(struct str text, size_t at, int marker, bool attributes, struct tag *ret)
-{
-    struct str rest = str_skip(text, at + MARKERS[marker].n);
-    size_t i = 0, from;
-    while (i < rest.n && is_blank(rest.p[i]))
-        i++;
-    from = i;
-    while (i < rest.n && rest.p[i] >= 'a' && rest.p[i] <= 'z')
-        i++;
-    *ret = (struct tag){ marker, { rest.p + from, i - from }, at + MARKERS[marker].n + i };
-    if (i == rest.n)
-        return i > TAG_MAX ? NO : CUT;
-    if (i == from || i > TAG_MAX)
-        return NO;
-    if (attributes)
-        return YES;
-    while (i < rest.n && is_blank(rest.p[i]))
-        i++;
-    ret->end = at + MARKERS[marker].n + i + SEP.n;
-    if (i > TAG_MAX)
-        return NO;
-    rest = str_skip(rest, i);
-    if (str_has_prefix(rest, SEP))
-        return YES;
-    return rest.n < SEP.n && memcmp(rest.p, SEP.p, rest.n) == 0 ? CUT : NO;
-}
-
-static bool is(const struct tag *t, int marker, const char *name)
-{
-    return t->marker == marker && str_eq(t->name, str_of(name));
-}
-
 /* The first closing tag called A or B at or behind *AT, which moves to where the search must go on. */
-static enum found find_close(const struct state *s, struct str text, size_t *at, const char *a, const char *b, bool ended,
-                             size_t *ret_at, struct tag *ret)
+static enum xtml_found find_close(const struct state *s, struct str text, size_t *at, const char *a, const char *b, bool ended,
+                                  size_t *ret_at, struct xtml_tag *ret)
 {
     for (;;) {
         int marker = markers_find(&s->markers, text, *at, ended, at);
         if (marker < 0)
-            return CUT;
-        enum found r = read_tag(text, *at, marker, false, ret);
-        if (marker == CLOSE && r == CUT && !ended)
-            return CUT;
-        if (r == YES && (is(ret, CLOSE, a) || is(ret, CLOSE, b))) {
+            return XTML_CUT;
+        enum xtml_found r = xtml_read(text, *at, marker, false, ret);
+        if (marker == XTML_CLOSE && r == XTML_CUT && !ended)
+            return XTML_CUT;
+        if (r == XTML_YES && (xtml_is(ret, XTML_CLOSE, a) || xtml_is(ret, XTML_CLOSE, b))) {
             *ret_at = *at;
-            return YES;
+            return XTML_YES;
         }
-        *at += MARKERS[marker].n;
+        *at += XTML_MARKERS[marker].n;
     }
 }
 
@@ -123,23 +78,23 @@ static struct str attribute(struct toolcall_parser *p, struct str attributes, co
 static bool argument_next(struct toolcall_parser *p, struct str call, size_t *at, struct arguments_object *arguments)
 {
     const struct state *s = p->state;
-    struct tag t;
+    struct xtml_tag t;
     size_t close;
     for (;;) {
         int marker = markers_find(&s->markers, call, *at, true, at);
         if (marker < 0)
             return false;
-        if (marker == OPEN && read_tag(call, *at, marker, true, &t) == YES && is(&t, OPEN, "argument"))
+        if (marker == XTML_OPEN && xtml_read(call, *at, marker, true, &t) == XTML_YES && xtml_is(&t, XTML_OPEN, "argument"))
             break;
-        *at += MARKERS[marker].n;
+        *at += XTML_MARKERS[marker].n;
     }
     struct str rest = str_skip(call, t.end);
-    size_t sep = str_find(rest, SEP);
+    size_t sep = str_find(rest, XTML_SEP);
     if (sep == STR_NPOS)
         return false;
-    *at = t.end + sep + SEP.n;
+    *at = t.end + sep + XTML_SEP.n;
     size_t from = *at;
-    if (find_close(s, call, at, "argument", "argument", true, &close, &t) != YES)
+    if (find_close(s, call, at, "argument", "argument", true, &close, &t) != XTML_YES)
         return false;
     *at = t.end;
     struct str attributes = str_first(rest, sep), value = { call.p + from, close - from };
@@ -155,16 +110,16 @@ static bool argument_next(struct toolcall_parser *p, struct str call, size_t *at
 /* CALL: from its opening tag up to its closing one. */
 static void tell(struct toolcall_parser *p, struct str call)
 {
-    struct tag t;
+    struct xtml_tag t;
     struct arguments_object arguments = { .arena = &p->scratch };
-    if (read_tag(call, 0, OPEN, true, &t) != YES)
+    if (xtml_read(call, 0, XTML_OPEN, true, &t) != XTML_YES)
         return;
     struct str rest = str_skip(call, t.end);
-    size_t sep = str_find(rest, SEP);
+    size_t sep = str_find(rest, XTML_SEP);
     struct str name = sep == STR_NPOS ? STR_NONE : attribute(p, str_first(rest, sep), "tool");
     if (!name.n)
         return;
-    size_t at = t.end + sep + SEP.n;
+    size_t at = t.end + sep + XTML_SEP.n;
     while (argument_next(p, call, &at, &arguments)) {
     }
     buf_clear(&p->work);
@@ -174,11 +129,11 @@ static void tell(struct toolcall_parser *p, struct str call)
 
 static size_t call(struct toolcall_parser *p, struct str text, bool ended)
 {
-    struct tag t;
+    struct xtml_tag t;
     size_t close;
-    if (find_close(p->state, text, &p->seen, "call", "tools", ended, &close, &t) != YES)
+    if (find_close(p->state, text, &p->seen, "call", "tools", ended, &close, &t) != XTML_YES)
         return ended ? enter(p, AFTER, text.n) : 0;
-    if (!is(&t, CLOSE, "call"))
+    if (!xtml_is(&t, XTML_CLOSE, "call"))
         return enter(p, AFTER, t.end);
     tell(p, str_first(text, close));
     return enter(p, TOOLS, t.end);
@@ -187,18 +142,18 @@ static size_t call(struct toolcall_parser *p, struct str text, bool ended)
 static size_t tools(struct toolcall_parser *p, struct str text, bool ended)
 {
     const struct state *s = p->state;
-    struct tag t;
+    struct xtml_tag t;
     size_t at;
     int marker = markers_find(&s->markers, text, 0, ended, &at);
     if (at || marker < 0)
         return at; /* left out */
-    enum found r = read_tag(text, 0, marker, marker == OPEN, &t);
-    if (r == CUT && !ended)
+    enum xtml_found r = xtml_read(text, 0, marker, marker == XTML_OPEN, &t);
+    if (r == XTML_CUT && !ended)
         return 0;
-    if (r == YES && is(&t, CLOSE, "tools"))
+    if (r == XTML_YES && xtml_is(&t, XTML_CLOSE, "tools"))
         return enter(p, AFTER, t.end);
-    if (r != YES || !is(&t, OPEN, "call"))
-        return MARKERS[marker].n;
+    if (r != XTML_YES || !xtml_is(&t, XTML_OPEN, "call"))
+        return XTML_MARKERS[marker].n;
     p->seen = t.end;
     (void)enter(p, CALL, 0);
     return call(p, text, ended);
@@ -210,10 +165,10 @@ static size_t tools(struct toolcall_parser *p, struct str text, bool ended)
 static size_t think(struct toolcall_parser *p, struct str text, bool ended)
 {
     struct state *s = p->state;
-    struct tag t;
+    struct xtml_tag t;
     size_t close;
     if (!s->behind_think) {
-        if (find_close(s, text, &p->seen, "think", "think", ended, &close, &t) == YES)
+        if (find_close(s, text, &p->seen, "think", "think", ended, &close, &t) == XTML_YES)
             s->behind_think = p->seen = t.end;
         else if (!ended)
             return 0;
@@ -223,29 +178,31 @@ static size_t think(struct toolcall_parser *p, struct str text, bool ended)
     while (p->seen < text.n && is_blank(text.p[p->seen]))
         p->seen++;
     struct str rest = str_skip(text, p->seen);
-    bool cut = rest.n < MARKERS[OPEN].n && memcmp(rest.p, MARKERS[OPEN].p, rest.n) == 0;
-    enum found r = cut ? CUT : str_has_prefix(rest, MARKERS[OPEN]) ? read_tag(text, p->seen, OPEN, false, &t) : NO;
-    if (r == CUT && !ended)
+    bool cut = rest.n < XTML_MARKERS[XTML_OPEN].n && memcmp(rest.p, XTML_MARKERS[XTML_OPEN].p, rest.n) == 0;
+    enum xtml_found r = cut                                             ? XTML_CUT
+                        : str_has_prefix(rest, XTML_MARKERS[XTML_OPEN]) ? xtml_read(text, p->seen, XTML_OPEN, false, &t)
+                                                                        : XTML_NO;
+    if (r == XTML_CUT && !ended)
         return 0;
-    if (r == YES && is(&t, OPEN, "response"))
+    if (r == XTML_YES && xtml_is(&t, XTML_OPEN, "response"))
         return enter(p, RESPONSE, t.end);
     parser_text(p, str_first(text, s->behind_think));
     return enter(p, BEFORE, s->behind_think);
 }
 
 /* The tag that TEXT begins with, outside of tools: bytes used. */
-static size_t channel(struct toolcall_parser *p, struct str text, const struct tag *t, bool ended)
+static size_t channel(struct toolcall_parser *p, struct str text, const struct xtml_tag *t, bool ended)
 {
     struct state *s = p->state;
-    if (is(t, OPEN, "tools"))
+    if (xtml_is(t, XTML_OPEN, "tools"))
         return enter(p, TOOLS, t->end);
-    if (is(t, OPEN, "response") && !s->responded)
+    if (xtml_is(t, XTML_OPEN, "response") && !s->responded)
         return enter(p, RESPONSE, t->end);
-    if (is(t, CLOSE, "response") || is(t, CLOSE, "message"))
+    if (xtml_is(t, XTML_CLOSE, "response") || xtml_is(t, XTML_CLOSE, "message"))
         return enter(p, AFTER, t->end);
-    if (is(t, OPEN, "response") || is(t, OPEN, "message"))
+    if (xtml_is(t, XTML_OPEN, "response") || xtml_is(t, XTML_OPEN, "message"))
         return t->end;
-    if (is(t, OPEN, "think") && s->phase == BEFORE) {
+    if (xtml_is(t, XTML_OPEN, "think") && s->phase == BEFORE) {
         s->behind_think = 0;
         p->seen = t->end;
         (void)enter(p, THINK, 0);
@@ -259,16 +216,16 @@ static size_t channel(struct toolcall_parser *p, struct str text, const struct t
 static size_t content(struct toolcall_parser *p, struct str text, bool ended)
 {
     const struct state *s = p->state;
-    struct tag t;
+    struct xtml_tag t;
     size_t at;
     int marker = markers_find(&s->markers, text, 0, ended, &at);
     if (!at && marker >= 0) {
-        enum found r = read_tag(text, 0, marker, false, &t);
-        if (r == YES)
+        enum xtml_found r = xtml_read(text, 0, marker, false, &t);
+        if (r == XTML_YES)
             return channel(p, text, &t, ended);
-        if (r == CUT && !ended)
+        if (r == XTML_CUT && !ended)
             return 0;
-        at = MARKERS[marker].n;
+        at = XTML_MARKERS[marker].n;
     }
     if (s->phase != AFTER)
         parser_text(p, str_first(text, at));
