@@ -1,6 +1,6 @@
 /* Ids to text, one at a time, with stop strings: whatever the ids and strings, the pieces are valid UTF-8, and together they are the whole text up to the first stop
  *
- * Input: a byte for the kind of decoder, a byte for the length of a stop string, the string, then a byte per id.
+ * Input: a byte for the kind of decoder, a byte for the length of a stop string and whether it is visible, the string, then a byte per id.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -43,9 +43,9 @@ static const struct tokenizer *tokenizer(size_t kind)
     return loaded[kind];
 }
 
-static void check(const struct tokenizer *t, struct str stop, const uint32_t *ids, size_t n)
+static void check(const struct tokenizer *t, struct str stop, bool visible, const uint32_t *ids, size_t n)
 {
-    struct stop_config c = { .stops = &stop, .stops_n = 1, .skip_specials = true };
+    struct stop_config c = { .stops = &stop, .stops_n = 1, .visible = visible, .skip_specials = true };
     struct stop_decoder *d;
     struct buf whole = { 0 }, got = { 0 };
     if (stop_decoder_new(t, &c, &d, NULL) < 0 || tokenizer_decode(t, ids, n, true, &whole, NULL) < 0)
@@ -56,7 +56,7 @@ static void check(const struct tokenizer *t, struct str stop, const uint32_t *id
     if (stop_decoder_flush(d, &got) < 0)
         abort();
     const char *hit = stop.n && whole.n ? memmem(whole.p, whole.n, stop.p, stop.n) : NULL;
-    size_t want = hit ? (size_t)(hit - whole.p) : whole.n;
+    size_t want = hit ? (size_t)(hit - whole.p) + (visible ? stop.n : 0) : whole.n;
     if (got.n != want || (want && memcmp(got.p, whole.p, want) != 0) || (stop_decoder_matched(d).n > 0) != (hit != NULL))
         abort();
     if ((!stop.n || utf8_valid(stop)) && !utf8_valid(buf_str(&got)))
@@ -76,6 +76,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     for (size_t i = 2 + stop_n; i < size && n < 256; i++)
         ids[n++] = data[i] % 13;
-    check(tokenizer(kind), (struct str){ (const char *)data + 2, stop_n }, ids, n);
+    check(tokenizer(kind), (struct str){ (const char *)data + 2, stop_n }, data[1] & 8, ids, n);
     return 0;
 }

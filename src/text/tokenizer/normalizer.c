@@ -419,9 +419,38 @@ static struct str strip(struct str s, bool left, bool right)
     return s;
 }
 
+#define SHORT_TEXT 4
+
+/* One byte for a few, as SentencePiece's ' ' for U+2581: all of IN goes by once, without a branch for each word. */
+static bool replace_byte(char what, struct str with, struct str in, struct buf *out)
+{
+    size_t n = 0;
+    char words[2][SHORT_TEXT] = { { 0 }, { 0 } }; /* the byte itself, and what replaces it */
+    for (size_t i = 0; i < in.n; i++)
+        n += in.p[i] == what;
+    if (!n)
+        return false;
+    char *to = buf_reserve(out, in.n + n * with.n + SHORT_TEXT); /* what is written last may reach behind its end */
+    if (!to)
+        return true;
+    memcpy(words[1], with.p, with.n);
+    for (size_t i = 0; i < in.n; i++) {
+        bool hit = in.p[i] == what;
+        words[0][0] = in.p[i];
+        memcpy(to, words[hit], SHORT_TEXT);
+        to += hit ? with.n : 1;
+    }
+    out->n = (size_t)(to - out->p);
+    return true;
+}
+
 static int replace(const struct step *s, struct str in, struct buf *out, bool *ret_changed, struct err *err)
 {
     struct regex_work *w = NULL;
+    if (s->literal && s->pattern.n == 1 && s->text.n && s->text.n <= SHORT_TEXT) {
+        *ret_changed = replace_byte(s->pattern.p[0], s->text, in, out);
+        return 0;
+    }
     if (!s->literal) {
         if (regex_work_new(&w) < 0)
             return err_set(err, ERR_NOMEM, "out of memory");

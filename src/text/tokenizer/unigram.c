@@ -164,11 +164,8 @@ static int encode(const struct model *m, struct model_state *s, const char *text
     for (size_t i = 0; i < n && !ids->failed; begin = ends[i++]) {
         struct str word = { text + begin, ends[i] - begin };
         struct word_cache_entry *e = word_cache_at(&s->cache, word);
-        if (word_cache_hit(e, word)) {
-            for (unsigned k = 0; k < e->ids_n; k++)
-                ids_put(ids, e->ids[k]);
+        if (word_cache_put(e, word, ids))
             continue;
-        }
         size_t before = ids->n;
         if (!room(s, word.n + 1))
             return err_set(err, ERR_NOMEM, "out of memory while text was encoded");

@@ -35,5 +35,15 @@ static inline bool word_cache_hit(const struct word_cache_entry *e, struct str w
     return e && e->key_n == word.n && memcmp(e->key, word.p, word.n) == 0;
 }
 
+/* Appends what E keeps of WORD; false: nothing (E is another word's, or NULL). */
+static inline bool word_cache_put(const struct word_cache_entry *e, struct str word, struct ids *ids)
+{
+    if (!word_cache_hit(e, word))
+        return false;
+    for (unsigned i = 0; i < e->ids_n; i++)
+        ids_put(ids, e->ids[i]);
+    return true;
+}
+
 /* Keeps the N ids, when they are few enough. */
 void word_cache_keep(struct word_cache_entry *e, struct str word, const uint32_t *ids, size_t n);

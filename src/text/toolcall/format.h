@@ -22,8 +22,6 @@ struct toolcall_format {
     size_t state_bytes;                       /* of parser->state */
     void (*start)(struct toolcall_parser *p); /* state is zeroed; may be NULL */
     size_t (*step)(struct toolcall_parser *p, struct str text, bool ended);
-    /* Guided decoding (spec 7, constraint.c): appends the structural tag for TOOLS; NULL = the format has none. */
-    void (*structural_tag)(const struct toolcall_tools *tools, struct buf *out);
 };
 
 struct toolcall_parser {
@@ -36,7 +34,7 @@ struct toolcall_parser {
     struct held_part *parts; /* owned */
     size_t parts_n, parts_cap;
     unsigned calls;  /* told so far */
-    bool in_call;    /* between BEGIN and END (stream_arguments), or inside a block: set by the format */
+    bool in_call;    /* inside a block: set by the format */
     bool after_call; /* nothing but white space since the last call: not given out before something follows that is no call */
     bool drop_after; /* set by start(): text behind the first call is left out */
     bool failed;
@@ -49,10 +47,6 @@ void parser_text(struct toolcall_parser *p, struct str text); /* content */
 void parser_drop(struct toolcall_parser *p,
                  struct str raw); /* markup, or a block that is no call: text if there is never a call, nothing otherwise */
 void parser_call(struct toolcall_parser *p, struct str name, struct str arguments); /* a whole call */
-/* Piece by piece (stream_arguments). */
-void parser_begin(struct toolcall_parser *p, struct str name);
-void parser_arguments(struct toolcall_parser *p, struct str piece);
-void parser_end(struct toolcall_parser *p);
 
 /* The usual beginning of a step: gives out text up to the first marker. Returns bytes of text used, which may be 0; *RET_MARKER = the marker that stands behind them, or -1 (all there is
  * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */

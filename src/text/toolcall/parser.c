@@ -128,30 +128,15 @@ void parser_drop(struct toolcall_parser *p, struct str raw)
         hold(p, raw, false);
 }
 
-void parser_begin(struct toolcall_parser *p, struct str name)
+void parser_call(struct toolcall_parser *p, struct str name, struct str arguments)
 {
     if (!p->calls)
         release(p, false);
     p->calls++;
     tell(p, TOOLCALL_BEGIN, name);
-}
-
-void parser_arguments(struct toolcall_parser *p, struct str piece)
-{
-    tell(p, TOOLCALL_ARGUMENTS, piece);
-}
-
-void parser_end(struct toolcall_parser *p)
-{
+    tell(p, TOOLCALL_ARGUMENTS, arguments);
     tell(p, TOOLCALL_END, (struct str){ 0 });
     p->after_call = true;
-}
-
-void parser_call(struct toolcall_parser *p, struct str name, struct str arguments)
-{
-    parser_begin(p, name);
-    parser_arguments(p, arguments);
-    parser_end(p);
 }
 
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker)

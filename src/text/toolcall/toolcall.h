@@ -5,8 +5,7 @@
  * A format is a value (registry.c lists them): its name, what opens a call, and one step function that looks at text that has not been used yet (format.h). The engine around it (parser.c)
  * keeps what is unfinished, holds back no more than the longest suffix that may still become a marker, and bounds all of it.
  * For every way of cutting a text into pieces the events are the same but for how TEXT and ARGUMENTS are cut: a complete parse is one feed and a finish. To make that true a call is told
- * when its block has been read to its end and found whole, because a block that turns out to be no call is text (spec parsers 6, complete results). With stream_arguments calls are told
- * as soon as their name is known and their arguments as they come; then a block that breaks off, or turns wrong behind its name, is still a call.
+ * when its block has been read to its end and found whole, because a block that turns out to be no call is text (spec parsers 6, complete results).
  * What is no call although a marker promised one: given out as text when the whole reply holds no call, else left out, as SMG does.
  * Calls to functions that were not offered are told like any other (decisions 19).
  * No input or output, no threads, no globals; linear time whatever the pieces; memory bounded by max_bytes.
@@ -40,7 +39,6 @@ typedef void toolcall_sink(void *owner, const struct toolcall_event *event);
 struct toolcall_config {
     const struct toolcall_tools *tools; /* borrowed; NULL = none */
     size_t max_bytes;                   /* of unfinished text; 0 = TOOLCALL_BYTES_DEFAULT */
-    bool stream_arguments;
     toolcall_sink *sink;
     void *owner;
 };

@@ -82,6 +82,7 @@ static const char *const KINDS[] = {
     TOKENIZER("{\"type\":\"Metaspace\",\"replacement\":\"▁\",\"prepend_scheme\":\"always\",\"split\":true}"),
     TOKENIZER("{\"type\":\"Fuse\"}"),
     TOKENIZER("{\"type\":\"ByteFallback\"}"),
+    TOKENIZER("{\"type\":\"CTC\",\"pad_token\":\"x\",\"word_delimiter_token\":\"|\",\"cleanup\":true}"),
     BYTES,
 };
 
