@@ -1,6 +1,6 @@
 /* tests/fuzz/toolcall.c -- any reply to any format of tool calls: content and calls come in order and are the same however the reply is cut
  *
- * Input: a byte that chooses the format, a byte that seeds the cuts (its highest bit: stream_arguments), the reply.
+ * Input: a byte that chooses the format, a byte that seeds the cuts, the reply.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,9 +49,9 @@ static void see(void *owner, const struct toolcall_event *e)
 }
 
 /* SEED 0: in one piece; else cut at places that it makes. */
-static void read_reply(const struct toolcall_format *f, bool stream, struct str reply, unsigned seed, struct seen *s)
+static void read_reply(const struct toolcall_format *f, struct str reply, unsigned seed, struct seen *s)
 {
-    struct toolcall_config c = { .stream_arguments = stream, .sink = see, .owner = s };
+    struct toolcall_config c = { .sink = see, .owner = s };
     struct toolcall_parser *p;
     struct err err;
     unsigned random = seed;
@@ -86,11 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const struct toolcall_format *f = formats[data[0] % formats_n];
     struct str reply = { (const char *)data + 2, size - 2 };
-    bool stream = data[1] & 0x80;
     struct seen whole = { 0 }, cut = { 0 }, bytes = { 0 };
-    read_reply(f, stream, reply, 0, &whole);
-    read_reply(f, stream, reply, 1 + (data[1] & 0x7F), &cut);
-    read_reply(f, stream, reply, 13, &bytes); /* one byte at a time */
+    read_reply(f, reply, 0, &whole);
+    read_reply(f, reply, 1u + data[1], &cut);
+    read_reply(f, reply, 13, &bytes); /* one byte at a time */
     expect(same(&whole.text, &cut.text) && same(&whole.calls, &cut.calls));
     expect(same(&whole.text, &bytes.text) && same(&whole.calls, &bytes.calls));
     buf_fini(&whole.text);
