@@ -129,3 +129,13 @@ int file_read_u64(const char *path, uint64_t *ret)
 
     return r < 0 ? r : str_to_u64(str_trim(buf_str(&text)), ret);
 }
+
+DIR *file_open_dir(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!d && fd >= 0)
+        close(fd);
+    return d;
+}

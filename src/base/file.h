@@ -1,6 +1,8 @@
 /* base/file.h -- whole files: read with a bound, written so that a crash leaves the old one or the new one. Blocking: never on a loop thread. */
 #pragma once
 
+#include <dirent.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -12,3 +14,6 @@ int file_write_atomic(const char *path, struct str bytes, unsigned mode, struct 
 
 /* The whole number of a one-line file such as those of /sys and /proc; ERR_SYNTAX when it is none ("max"). */
 int file_read_u64(const char *path, uint64_t *ret) _must_check_;
+
+/* opendir(), but by open(): a checker of threads that does not see libuv close a descriptor would otherwise take its next life in a folder for the last one. NULL and errno when it cannot. */
+DIR *file_open_dir(const char *path);

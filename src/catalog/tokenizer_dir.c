@@ -1,7 +1,6 @@
 /* catalog/tokenizer_dir.c -- which files make the tokenizer */
 #include "catalog/tokenizer_dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -120,7 +119,7 @@ static bool find_ranks(const char *directory, char out[NAME_MAX + 1])
     if (has_file(directory, out))
         return true;
     out[0] = 0;
-    d = opendir(directory);
+    d = file_open_dir(directory);
     while (d && (entry = readdir(d)) != NULL)
         if (str_has_suffix(str_of(entry->d_name), STR(".tiktoken")) && (!out[0] || strcmp(entry->d_name, out) < 0) &&
             has_file(directory, entry->d_name))

@@ -1,7 +1,6 @@
 /* fetch/hub_cache.c -- paths, refs, locks and links */
 #include "fetch/hub_cache.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -184,7 +183,7 @@ static int walk_folder(struct walk *w, struct str below, unsigned depth, struct 
     DIR *d;
     int st = 0;
 
-    if (hub_cache_path(w->cache, w->commit, below, path, NULL) < 0 || (d = opendir(path)) == NULL)
+    if (hub_cache_path(w->cache, w->commit, below, path, NULL) < 0 || (d = file_open_dir(path)) == NULL)
         return 0; /* no snapshot, or one that we may not see */
     while (st == 0 && (e = readdir(d)) != NULL) {
         struct str name;

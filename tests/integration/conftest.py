@@ -75,14 +75,14 @@ def free_port():
 
 
 def wait_until(condition, seconds=10, what="condition"):
-    """The first true value of condition(), asked every 20 ms."""
+    """The first true value of condition(), asked every 20 ms. WHAT is told when it does not come: a text, or a function that makes one then."""
     deadline = time.monotonic() + seconds * SLOWNESS
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"{what} did not come true within {seconds * SLOWNESS} s")
+    raise AssertionError(f"{what() if callable(what) else what} did not come true within {seconds * SLOWNESS} s")
 
 
 class Process:

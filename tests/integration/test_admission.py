@@ -44,7 +44,7 @@ class HoldingEngine(ScriptedEngine):
         return True
 
     def holds(self, n):
-        wait_until(lambda: len(self.held) == n, what=f"{n} held requests, not {len(self.held)}")
+        wait_until(lambda: len(self.held) == n, what=lambda: f"{n} held requests ({len(self.held)} held, {self.left} left, {len(self.requests)} came)")
 
     def let_go(self, n=1):
         with self.lock:
