@@ -266,12 +266,12 @@ def raw(port, data, half_close=False, seconds=5):
 
 
 class ScriptedEngine:
-    """A raw TCP server that plays an engine by script: `reply(connection, request_bytes)` decides what goes out. /health and /v1/models are answered for it."""
+    """A raw TCP server that plays an engine by script, on a port that no other test had a moment ago (its gateway might still call): `reply(connection, request_bytes)` decides what goes out. /health and /v1/models are answered for it."""
 
     def __init__(self, reply, model="mock-model"):
         self.reply, self.model = reply, model
         self.requests, self.closed = [], threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.listener = socket.create_server(("127.0.0.1", free_port()), backlog=512)
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.stopping = False
