@@ -88,6 +88,7 @@ const struct toolcall_format TOOLCALL_COHERE = {
     .name = "cohere",
     .summary = "<|START_ACTION|>[{\"tool_name\": F, \"parameters\": {...}}]<|END_ACTION|>",
     .aliases = ALIASES,
+    .json_block = true,
     .state_bytes = sizeof(struct state),
     .start = start,
     .step = step,

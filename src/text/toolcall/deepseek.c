@@ -98,6 +98,7 @@ const struct toolcall_format TOOLCALL_DEEPSEEK = {
     .summary = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>F, {...} in a fence of JSON, "
                "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
     .aliases = ALIASES,
+    .json_block = true,
     .state_bytes = sizeof(struct blocks_state),
     .start = start,
     .step = step,
@@ -108,6 +109,7 @@ const struct toolcall_format TOOLCALL_DEEPSEEK31 = {
     .name = "deepseek31",
     .summary = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>F<｜tool▁sep｜>{...}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
     .aliases = ALIASES31,
+    .json_block = true,
     .state_bytes = sizeof(struct blocks_state),
     .start = start31,
     .step = step31,

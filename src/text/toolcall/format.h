@@ -19,6 +19,7 @@ struct toolcall_format {
     const char *name;                         /* canonical */
     const char *summary;                      /* for people: the shape of a call */
     const char *const *aliases;               /* normalised, NULL at the end; may be NULL */
+    bool json_block;                          /* an open block holds JSON: toolcall_so_far shows it */
     size_t state_bytes;                       /* of parser->state */
     void (*start)(struct toolcall_parser *p); /* state is zeroed; may be NULL */
     size_t (*step)(struct toolcall_parser *p, struct str text, bool ended);

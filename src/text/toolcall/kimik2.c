@@ -234,6 +234,7 @@ const struct toolcall_format TOOLCALL_KIMIK2 = {
     .summary = "<|tool_calls_section_begin|><|tool_call_begin|>functions.F:0<|tool_call_argument_begin|>{...}<|tool_call_end|>"
                "<|tool_calls_section_end|>",
     .aliases = ALIASES,
+    .json_block = true,
     .state_bytes = sizeof(struct state),
     .start = start,
     .step = step,

@@ -150,6 +150,37 @@ static void kimik2_leaves_what_is_no_call(void **state)
     buf_fini(&text);
 }
 
+/* ---- calls that have not ended ---- */
+
+static void so_far(const struct toolcall_format *f, const char *text, const char *want)
+{
+    struct seen s = { 0 };
+    struct toolcall_config c = { .sink = see, .owner = &s };
+    struct toolcall_parser *p;
+    struct err err;
+    struct buf out = { 0 };
+    assert_int_equal(toolcall_parser_new(f, &c, &p), 0);
+    assert_int_equal(toolcall_feed(p, str_of(text), &err), 0);
+    toolcall_so_far(p, &out);
+    assert_str(buf_str(&out), want);
+    toolcall_parser_free(p);
+    buf_fini(&out);
+    seen_fini(&s);
+}
+
+static void what_an_open_call_holds_can_be_shown(void **state)
+{
+    so_far(&TOOLCALL_QWEN, "a <tool_call>\n{\"name\": \"f\", \"arguments\": {\"city\": \"Par",
+           "{\"name\":\"f\",\"arguments\":{\"city\":\"Par\"}}");
+    so_far(&TOOLCALL_MISTRAL, "[TOOL_CALLS] [ {\"name\": \"f\"}, {\"na", "[{\"name\":\"f\"},{\"na\":null}]");
+    so_far(&TOOLCALL_DEEPSEEK31, DB CB "f" SEP "{\"x\": 1", "{\"x\":1}");
+    so_far(&TOOLCALL_KIMIK2, KB KCB "f:0" KA "{\"x\": [tr", "{\"x\":[true]}");
+    so_far(&TOOLCALL_KIMIK2, KB KCB "f:0" KA, "");
+    so_far(&TOOLCALL_QWEN, "no {block", "");
+    so_far(&TOOLCALL_QWEN, "<tool_call>{\"name\": \"f\"}</tool_call>", "");
+    so_far(&TOOLCALL_PYTHONIC, "[f(x={1: 2", "");
+}
+
 /* ---- whatever comes ---- */
 
 static const struct toolcall_format *const ALL[] = { &TOOLCALL_DEEPSEEK, &TOOLCALL_DEEPSEEK31, &TOOLCALL_KIMIK2 };
@@ -246,6 +277,7 @@ int main(void)
         cmocka_unit_test(kimik2_vectors),
         cmocka_unit_test(kimik2_reads_odd_calls),
         cmocka_unit_test(kimik2_leaves_what_is_no_call),
+        cmocka_unit_test(what_an_open_call_holds_can_be_shown),
         cmocka_unit_test(any_markup_is_read_alike_however_it_is_cut),
         cmocka_unit_test(long_replies_take_linear_time),
         cmocka_unit_test(what_never_ends_is_bounded),
