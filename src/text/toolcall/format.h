@@ -19,6 +19,7 @@ struct toolcall_format {
     const char *name;                         /* canonical */
     const char *summary;                      /* for people: the shape of a call */
     const char *const *aliases;               /* normalised, NULL at the end; may be NULL */
+    bool json_block;                          /* an open block holds JSON: toolcall_so_far shows it */
     size_t state_bytes;                       /* of parser->state */
     void (*start)(struct toolcall_parser *p); /* state is zeroed; may be NULL */
     size_t (*step)(struct toolcall_parser *p, struct str text, bool ended);
@@ -37,6 +38,7 @@ struct toolcall_parser {
     bool in_call;    /* inside a block: set by the format */
     bool after_call; /* nothing but white space since the last call: not given out before something follows that is no call */
     bool drop_after; /* set by start(): text behind the first call is left out */
+    bool began;      /* parser_text_trimmed: some text went out, white space counts now */
     bool failed;
     struct arena scratch; /* of one step; emptied by the engine behind it */
     struct buf work;      /* for the format: arguments in the making */
@@ -44,6 +46,8 @@ struct toolcall_parser {
 };
 
 void parser_text(struct toolcall_parser *p, struct str text); /* content */
+/* Content without the white space around all of it: what may be its end is in `kept` until more follows. TEXT is whole characters, but for what ends the reply. */
+void parser_text_trimmed(struct toolcall_parser *p, struct str text);
 void parser_drop(struct toolcall_parser *p,
                  struct str raw); /* markup, or a block that is no call: text if there is never a call, nothing otherwise */
 void parser_call(struct toolcall_parser *p, struct str name, struct str arguments); /* a whole call */
@@ -52,6 +56,24 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
  * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker);
 
-extern const struct toolcall_format TOOLCALL_COHERE, TOOLCALL_DEEPSEEK32, TOOLCALL_DEEPSEEK_V4, TOOLCALL_GLM45_MOE,
-    TOOLCALL_GLM47_MOE, TOOLCALL_INKLING, TOOLCALL_JSON, TOOLCALL_KIMI_K3, TOOLCALL_LLAMA, TOOLCALL_MINIMAX_M2, TOOLCALL_MISTRAL,
-    TOOLCALL_PASSTHROUGH, TOOLCALL_QWEN, TOOLCALL_QWEN_CODER, TOOLCALL_QWEN_XML, TOOLCALL_STEP3;
+extern const struct toolcall_format TOOLCALL_COHERE;
+extern const struct toolcall_format TOOLCALL_DEEPSEEK;
+extern const struct toolcall_format TOOLCALL_DEEPSEEK31;
+extern const struct toolcall_format TOOLCALL_DEEPSEEK32;
+extern const struct toolcall_format TOOLCALL_DEEPSEEK_V4;
+extern const struct toolcall_format TOOLCALL_GLM45_MOE;
+extern const struct toolcall_format TOOLCALL_GLM47_MOE;
+extern const struct toolcall_format TOOLCALL_INKLING;
+extern const struct toolcall_format TOOLCALL_JSON;
+extern const struct toolcall_format TOOLCALL_KIMIK2;
+extern const struct toolcall_format TOOLCALL_KIMI_K3;
+extern const struct toolcall_format TOOLCALL_LLAMA;
+extern const struct toolcall_format TOOLCALL_MINIMAX_M2;
+extern const struct toolcall_format TOOLCALL_MISTRAL;
+extern const struct toolcall_format TOOLCALL_PASSTHROUGH;
+extern const struct toolcall_format TOOLCALL_PYTHONIC;
+extern const struct toolcall_format TOOLCALL_QWEN;
+extern const struct toolcall_format TOOLCALL_QWEN_CODER;
+extern const struct toolcall_format TOOLCALL_QWEN_XML;
+extern const struct toolcall_format TOOLCALL_SARASHINA;
+extern const struct toolcall_format TOOLCALL_STEP3;

@@ -146,6 +146,7 @@ static size_t step(struct toolcall_parser *p, struct str text, bool ended)
 const struct toolcall_format TOOLCALL_INKLING = {
     .name = "inkling",
     .summary = "<|message_model|>F<|content_invoke_tool_json|>{\"name\": F, \"args\": {...}}<|end_message|>",
+    .json_block = true,
     .state_bytes = sizeof(struct state),
     .start = start,
     .step = step,

@@ -72,6 +72,7 @@ const struct toolcall_format TOOLCALL_JSON = {
     .name = "json",
     .summary = "{\"name\": F, \"arguments\": {...}} or an array of such objects, anywhere in the text",
     .aliases = ALIASES,
+    .json_block = true,
     .state_bytes = sizeof(struct state),
     .step = step,
 };

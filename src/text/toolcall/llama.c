@@ -207,6 +207,7 @@ const struct toolcall_format TOOLCALL_LLAMA = {
     .name = "llama",
     .summary = "<|python_tag|>{\"name\": F, \"parameters\": {...}}; ... or a reply that is one such object",
     .aliases = ALIASES,
+    .json_block = true,
     .state_bytes = sizeof(struct state),
     .start = start,
     .step = step,

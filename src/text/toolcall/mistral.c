@@ -152,6 +152,7 @@ const struct toolcall_format TOOLCALL_MISTRAL = {
     .name = "mistral",
     .summary = "[TOOL_CALLS] [{\"name\": F, \"arguments\": {...}}, ...] or [TOOL_CALLS]F[ARGS]{...}",
     .aliases = ALIASES,
+    .json_block = true,
     .state_bytes = sizeof(struct state),
     .start = start,
     .step = step,

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/toolcall/partial_json.h"
+
 /* A piece of `held`, from the end of the part before it. */
 struct held_part {
     size_t end;
@@ -57,6 +59,7 @@ void toolcall_reset(struct toolcall_parser *p)
     p->in_call = false;
     p->after_call = false;
     p->drop_after = false;
+    p->began = false;
     p->failed = false;
     if (p->format->state_bytes)
         memset(p->state, 0, p->format->state_bytes);
@@ -67,6 +70,24 @@ void toolcall_reset(struct toolcall_parser *p)
 bool toolcall_in_call(const struct toolcall_parser *p)
 {
     return p->in_call;
+}
+
+/* Where the value begins: its first brace, or the bracket of the list that it stands in. */
+static struct str value_in(struct str block)
+{
+    size_t brace = str_find_char(block, '{'), at = brace;
+    if (brace == STR_NPOS)
+        return STR_NONE;
+    while (at > 0 && strchr(" \t\r\n", block.p[at - 1]))
+        at--;
+    return str_skip(block, at > 0 && block.p[at - 1] == '[' ? at - 1 : brace);
+}
+
+void toolcall_so_far(const struct toolcall_parser *p, struct buf *out)
+{
+    struct str value = p->in_call && p->format->json_block ? value_in(buf_str(&p->pending)) : STR_NONE;
+    if (value.n && partial_json(value, true, out, NULL) == ERR_NOMEM)
+        out->failed = true;
 }
 
 static void tell(struct toolcall_parser *p, enum toolcall_event_type type, struct str text)
@@ -137,6 +158,24 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
     tell(p, TOOLCALL_ARGUMENTS, arguments);
     tell(p, TOOLCALL_END, (struct str){ 0 });
     p->after_call = true;
+}
+
+void parser_text_trimmed(struct toolcall_parser *p, struct str text)
+{
+    struct str core = arguments_trim(text);
+    if (!core.n) {
+        if (p->began)
+            buf_put(&p->kept, text);
+        return;
+    }
+    if (p->began) {
+        parser_text(p, buf_str(&p->kept));
+        core = str_range(text.p, core.p + core.n);
+    }
+    parser_text(p, core);
+    p->began = true;
+    buf_clear(&p->kept);
+    buf_put(&p->kept, str_range(core.p + core.n, text.p + text.n));
 }
 
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker)

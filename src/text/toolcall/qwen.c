@@ -23,6 +23,7 @@ const struct toolcall_format TOOLCALL_QWEN = {
     .name = "qwen",
     .summary = "<tool_call>{\"name\": F, \"arguments\": {...}}</tool_call>",
     .aliases = ALIASES,
+    .json_block = true,
     .state_bytes = sizeof(struct tagged_state),
     .start = start,
     .step = step,

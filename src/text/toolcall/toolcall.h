@@ -52,6 +52,9 @@ int toolcall_finish(struct toolcall_parser *p, struct err *err) _must_check_; /*
 void toolcall_reset(struct toolcall_parser *p);                               /* a new reply */
 /* Is a block open (a marker was seen whose end is not there yet)? */
 bool toolcall_in_call(const struct toolcall_parser *p);
+/* What the open block holds so far, for showing to people: the JSON value in it, closed where it is still open (partial_json.h). Appends nothing when no block is open, none has begun in it, or
+ * the format's calls are no JSON. No part of the events: what is shown may turn out to be text. Looks at the whole block, so not for each byte. OUT's failure is sticky. */
+void toolcall_so_far(const struct toolcall_parser *p, struct buf *out);
 
 /* A whole text at once. */
 struct toolcall_call {
