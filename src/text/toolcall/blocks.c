@@ -7,16 +7,25 @@ enum { UNIT_CLOSER, CLOSER_WITHIN };  /* of `within` */
 
 #define AGAIN SIZE_MAX /* the phase changed, nothing was used */
 
-void blocks_start(struct toolcall_parser *p, const struct blocks *b)
+static void spell(struct blocks_state *s, const struct blocks *b)
 {
-    struct blocks_state *s = p->state;
     struct str between[] = { b->unit_opener, b->closer }, within[] = { b->unit_closer, b->closer };
-    markers_init(&s->openers, &b->opener, 1);
+    if (s->row == b)
+        return;
+    s->row = b;
     if (b->unit_opener.n) {
         markers_init(&s->between, between, 2);
         markers_init(&s->within, within, 2);
     } else
         markers_init(&s->within, &b->closer, 1);
+}
+
+void blocks_start(struct toolcall_parser *p, const struct blocks *b)
+{
+    struct blocks_state *s = p->state;
+    struct str openers[] = { b->opener, b->other ? b->other->opener : b->opener };
+    markers_init(&s->openers, openers, b->other ? 2 : 1);
+    spell(s, b);
     p->drop_after = !b->keep_after;
 }
 
@@ -124,8 +133,9 @@ static size_t text(struct toolcall_parser *p, const struct blocks *b, struct str
                                    : parser_text_until(p, &s->openers, text, ended, &marker);
     if (used || marker < 0)
         return used;
+    spell(s, marker ? b->other : b);
     s->phase = b->unit_opener.n ? SECTION : UNIT;
-    s->unit_at = p->seen = b->opener.n;
+    s->unit_at = p->seen = s->row->opener.n;
     s->calls = false;
     s->gone = b->empty == BLOCKS_GONE;
     p->in_call = true;
@@ -138,8 +148,8 @@ size_t blocks_step(struct toolcall_parser *p, const struct blocks *b, struct str
     size_t used;
     do
         used = s->phase == TEXT      ? text(p, b, bytes, ended)
-               : s->phase == SECTION ? section(p, b, bytes, ended)
-                                     : unit(p, b, bytes, ended);
+               : s->phase == SECTION ? section(p, s->row, bytes, ended)
+                                     : unit(p, s->row, bytes, ended);
     while (used == AGAIN);
     return used;
 }

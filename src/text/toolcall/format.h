@@ -22,6 +22,7 @@ struct toolcall_format {
     size_t state_bytes;                       /* of parser->state */
     void (*start)(struct toolcall_parser *p); /* state is zeroed; may be NULL */
     size_t (*step)(struct toolcall_parser *p, struct str text, bool ended);
+    const void *row; /* static; of a machine that several formats share: what is this one's own */
 };
 
 struct toolcall_parser {
@@ -52,6 +53,49 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
  * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker);
 
-extern const struct toolcall_format TOOLCALL_COHERE, TOOLCALL_DEEPSEEK32, TOOLCALL_DEEPSEEK_V4, TOOLCALL_GLM45_MOE,
-    TOOLCALL_GLM47_MOE, TOOLCALL_INKLING, TOOLCALL_JSON, TOOLCALL_KIMI_K3, TOOLCALL_LLAMA, TOOLCALL_MINIMAX_M2, TOOLCALL_MISTRAL,
-    TOOLCALL_PASSTHROUGH, TOOLCALL_QWEN, TOOLCALL_QWEN_CODER, TOOLCALL_QWEN_XML, TOOLCALL_STEP3;
+/* By name, one a line. */
+/* clang-format off */
+extern const struct toolcall_format
+    TOOLCALL_APERTUS,
+    TOOLCALL_COHERE,
+    TOOLCALL_DEEPSEEK32,
+    TOOLCALL_DEEPSEEK_V4,
+    TOOLCALL_DOTS,
+    TOOLCALL_ERNIE45,
+    TOOLCALL_FUNCTIONGEMMA,
+    TOOLCALL_GEMMA4,
+    TOOLCALL_GIGACHAT3,
+    TOOLCALL_GIGACHAT35,
+    TOOLCALL_GLM45_MOE,
+    TOOLCALL_GLM47_MOE,
+    TOOLCALL_GRANITE,
+    TOOLCALL_GRANITE4,
+    TOOLCALL_GRANITE_20B_FC,
+    TOOLCALL_HUNYUAN_A13B,
+    TOOLCALL_HY_V3,
+    TOOLCALL_INKLING,
+    TOOLCALL_INTERNLM,
+    TOOLCALL_JAMBA,
+    TOOLCALL_JSON,
+    TOOLCALL_K2_HORIZON,
+    TOOLCALL_KIMI_K3,
+    TOOLCALL_LFM2,
+    TOOLCALL_LLAMA,
+    TOOLCALL_LONGCAT,
+    TOOLCALL_MINICPM5,
+    TOOLCALL_MINIMAX_M1,
+    TOOLCALL_MINIMAX_M2,
+    TOOLCALL_MISTRAL,
+    TOOLCALL_NEMOTRON_JSON,
+    TOOLCALL_OLMO3,
+    TOOLCALL_PASSTHROUGH,
+    TOOLCALL_PHI4_MINI_JSON,
+    TOOLCALL_QWEN,
+    TOOLCALL_QWEN_CODER,
+    TOOLCALL_QWEN_XML,
+    TOOLCALL_SEED_OSS,
+    TOOLCALL_SOLAR_OPEN2,
+    TOOLCALL_STEP3,
+    TOOLCALL_TRINITY,
+    TOOLCALL_XLAM;
+/* clang-format on */

@@ -5,12 +5,53 @@
 
 #define NAME_MAX 64
 
-/* By name. */
+/* By name, one a line. */
+/* clang-format off */
 static const struct toolcall_format *const FORMATS[] = {
-    &TOOLCALL_COHERE, &TOOLCALL_DEEPSEEK32, &TOOLCALL_DEEPSEEK_V4, &TOOLCALL_GLM45_MOE,  &TOOLCALL_GLM47_MOE, &TOOLCALL_INKLING,
-    &TOOLCALL_JSON,   &TOOLCALL_KIMI_K3,    &TOOLCALL_LLAMA,       &TOOLCALL_MINIMAX_M2, &TOOLCALL_MISTRAL,   &TOOLCALL_PASSTHROUGH,
-    &TOOLCALL_QWEN,   &TOOLCALL_QWEN_CODER, &TOOLCALL_QWEN_XML,    &TOOLCALL_STEP3,
+    &TOOLCALL_APERTUS,
+    &TOOLCALL_COHERE,
+    &TOOLCALL_DEEPSEEK32,
+    &TOOLCALL_DEEPSEEK_V4,
+    &TOOLCALL_DOTS,
+    &TOOLCALL_ERNIE45,
+    &TOOLCALL_FUNCTIONGEMMA,
+    &TOOLCALL_GEMMA4,
+    &TOOLCALL_GIGACHAT3,
+    &TOOLCALL_GIGACHAT35,
+    &TOOLCALL_GLM45_MOE,
+    &TOOLCALL_GLM47_MOE,
+    &TOOLCALL_GRANITE,
+    &TOOLCALL_GRANITE4,
+    &TOOLCALL_GRANITE_20B_FC,
+    &TOOLCALL_HUNYUAN_A13B,
+    &TOOLCALL_HY_V3,
+    &TOOLCALL_INKLING,
+    &TOOLCALL_INTERNLM,
+    &TOOLCALL_JAMBA,
+    &TOOLCALL_JSON,
+    &TOOLCALL_K2_HORIZON,
+    &TOOLCALL_KIMI_K3,
+    &TOOLCALL_LFM2,
+    &TOOLCALL_LLAMA,
+    &TOOLCALL_LONGCAT,
+    &TOOLCALL_MINICPM5,
+    &TOOLCALL_MINIMAX_M1,
+    &TOOLCALL_MINIMAX_M2,
+    &TOOLCALL_MISTRAL,
+    &TOOLCALL_NEMOTRON_JSON,
+    &TOOLCALL_OLMO3,
+    &TOOLCALL_PASSTHROUGH,
+    &TOOLCALL_PHI4_MINI_JSON,
+    &TOOLCALL_QWEN,
+    &TOOLCALL_QWEN_CODER,
+    &TOOLCALL_QWEN_XML,
+    &TOOLCALL_SEED_OSS,
+    &TOOLCALL_SOLAR_OPEN2,
+    &TOOLCALL_STEP3,
+    &TOOLCALL_TRINITY,
+    &TOOLCALL_XLAM,
 };
+/* clang-format on */
 
 const struct toolcall_format *const *toolcall_formats(size_t *ret_n)
 {
@@ -140,6 +181,39 @@ static const struct {
     { "c4ai-command", "cohere" },
     { "cohere", "cohere" },
     { "cohereforai", "cohere" },
+
+    /* Formats that SMG lacks: + all of them. */
+    { "apertus", "apertus" },
+    { "ernie-4.5", "ernie45" },
+    { "functiongemma", "functiongemma" },
+    { "gemma-4", "gemma4" },
+    { "gigachat3", "gigachat3" },
+    { "gigachat3.5", "gigachat35" },
+    { "granite-20b-functioncalling", "granite_20b_fc" },
+    { "granite-3.", "granite" },
+    { "granite-4", "granite4" },
+    { "hunyuan-a13b", "hunyuan_a13b" },
+    { "inclusionai/ling-3", "glm45_moe" },
+    { "intern-s1", "internlm" },
+    { "internlm2", "internlm" },
+    { "jamba", "jamba" },
+    { "k2-horizon", "k2_horizon" },
+    { "laguna", "glm45_moe" },
+    { "lfm2", "lfm2" },
+    { "llama-xlam", "xlam" },
+    { "longcat", "longcat" },
+    { "mimo-", "qwen_xml" },
+    { "minicpm5", "minicpm5" },
+    { "minimax-m1", "minimax_m1" },
+    { "olmo-3", "olmo3" },
+    { "phi-4-mini", "phi4_mini_json" },
+    { "qwen-xlam", "xlam" },
+    { "seed-oss", "seed_oss" },
+    { "solar-open2", "solar_open2" },
+    { "tencent/hy3", "hy_v3" },
+    { "toolace", "pythonic" },
+    { "trinity", "trinity" },
+    { "xlam-", "xlam" },
 };
 
 static bool contains(struct str text, struct str stem)
