@@ -94,7 +94,7 @@ static size_t section(struct toolcall_parser *p, const struct blocks *b, struct 
 }
 
 /* Text from the front of which no white space is given out before something else follows; only the opener makes it go. */
-static size_t text_trimmed(struct toolcall_parser *p, struct str text, bool ended, int *ret_marker)
+static size_t text_trimmed(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended, int *ret_marker)
 {
     struct blocks_state *s = p->state;
     size_t at, from = p->seen;
@@ -108,7 +108,11 @@ static size_t text_trimmed(struct toolcall_parser *p, struct str text, bool ende
     struct str core = arguments_trim((struct str){ text.p + from, at - from });
     if (!core.n) { /* white space only, so far */
         p->seen = at;
-        return *ret_marker < 0 ? 0 : at;
+        if (*ret_marker < 0)
+            return 0;
+        if (b->empty != BLOCKS_GONE)
+            parser_drop(p, str_first(text, at));
+        return at;
     }
     size_t used = (size_t)(core.p - text.p) + core.n;
     parser_text(p, str_first(text, used));
@@ -129,12 +133,12 @@ static size_t text(struct toolcall_parser *p, const struct blocks *b, struct str
     struct blocks_state *s = p->state;
     int marker;
     size_t used = s->gone          ? text_gone(p, text, ended, &marker)
-                  : b->trim_before ? text_trimmed(p, text, ended, &marker)
+                  : b->trim_before ? text_trimmed(p, b, text, ended, &marker)
                                    : parser_text_until(p, &s->openers, text, ended, &marker);
     if (used || marker < 0)
         return used;
     spell(s, marker ? b->other : b);
-    s->phase = b->unit_opener.n ? SECTION : UNIT;
+    s->phase = s->row->unit_opener.n ? SECTION : UNIT;
     s->unit_at = p->seen = s->row->opener.n;
     s->calls = false;
     s->gone = b->empty == BLOCKS_GONE;
