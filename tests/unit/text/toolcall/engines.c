@@ -92,6 +92,10 @@ static const struct {
         "</｜GCML｜tool_calls>",
         "<｜GCML｜invoke name=\"f\">",
         "</｜GCML｜invoke>" } },
+    { "minimax_m3 ",
+      { "]<]minimax[>[", "<tool_call>", "</tool_call>", "<invoke name=\"f\">", "</invoke>", "]<]minimax[>[<k>", "]<]minimax[>[</k>",
+        "]<]minimax[>[<item>", "]<]minimax[>[</item>", "1", "]<]minimax[>[<tool_call>", "]<]minimax[>[<invoke name=\"f\">",
+        "]<]minimax[>[</invoke>" } },
 };
 static const char *const EVERYWHERE[] = { " ", "x", "<", "\n", "\xe3", "北", "<|" };
 
@@ -181,6 +185,7 @@ static void long_replies_take_linear_time(void **state)
         { &TOOLCALL_DOTS, "<dots_function_call>", "<invoke name=\"f\">" },
         { &TOOLCALL_SOLAR_OPEN2, "<|tool_call:start|>f\n", "<|tool_arg:start|>" },
         { &TOOLCALL_GIGACHAT35, "x", " " },
+        { &TOOLCALL_MINIMAX_M3, "]<]minimax[>[<tool_call>]<]minimax[>[<invoke name=\"f\">", "]<]minimax[>[<k>1]<]minimax[>[</k>" },
     };
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
         struct seen s = { 0 };

@@ -220,6 +220,50 @@ static void solar(void **state)
     parses(f, SC("s", SA("t", "a <|tool_call: b")), "", "s\t{\"t\":\"a <|tool_call: b\"}\n");
 }
 
+/* ---- nested elements: MiniMax M3 ---- */
+
+#define N        "]<]minimax[>["
+#define NE(k, v) N "<" k ">" v N "</" k ">"
+#define NI(n, b) N "<invoke name=\"" n "\">" b N "</invoke>"
+#define NS(b)    N "<tool_call>\n" b "\n" N "</tool_call>"
+
+static const char ORDER[] =
+    "[{\"type\":\"function\",\"function\":{\"name\":\"o\",\"parameters\":{\"properties\":{\"id\":{\"type\":\"integer\"},"
+    "\"urgent\":{\"type\":\"boolean\"},\"note\":{\"type\":\"string\"},\"ship\":{\"type\":\"object\",\"properties\":{\"zip\":{"
+    "\"type\":"
+    "\"integer\"},\"code\":{\"type\":\"string\"}}},\"items\":{\"type\":\"array\",\"items\":{\"properties\":{\"sku\":{\"type\":"
+    "\"string\"}}}},"
+    "\"meta\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}}}}}]";
+
+static void minimax_m3(void **state)
+{
+    const struct toolcall_format *f = &TOOLCALL_MINIMAX_M3;
+    struct arena own;
+    struct json_doc doc;
+    struct toolcall_tools order;
+    arena_init(&own, NULL, 0);
+    assert_int_equal(json_parse(str_of(ORDER), &own, &doc, NULL), 0);
+    assert_int_equal(toolcall_tools_read(json_root(&doc), &own, &order), 0);
+    assert_parses(
+        f, &order,
+        "I will.\n" NS(NI("o", NE("id", "42") NE("urgent", "true") NE("note", " 5 & <b>\n")
+                                   NE("ship", NE("zip", "018956") NE("code", "007"))
+                                       NE("items", NE("item", NE("sku", "1") NE("n", "2")) NE("item", NE("sku", "x")))
+                                           NE("meta", NE("source", "7")) NE("twice", NE("tag", "a") NE("tag", "b") NE("c", "d")))),
+        "I will.\n",
+        "o\t{\"id\":42,\"urgent\":true,\"note\":\" 5 & "
+        "<b>\\n\",\"ship\":{\"zip\":18956,\"code\":\"007\"},\"items\":[{\"sku\":\"1\",\"n\":2},"
+        "{\"sku\":\"x\"}],\"meta\":{\"source\":\"7\"},\"twice\":{\"tag\":[\"a\",\"b\"],\"c\":\"d\"}}\n");
+    arena_fini(&own);
+    parses(f, NS(NI("a", NE("l", NE("item", "1") NE("item", "x"))) "\n" NI("b", "")) " end", " end",
+           "a\t{\"l\":[1,\"x\"]}\nb\t{}\n");
+    parses(f, NS(NI("a", NE("k", "[1, 2]") NE("e", ""))), "", "a\t{\"k\":[1,2],\"e\":\"\"}\n");
+    parses(f, NS(NI("a", NE("k", "1")) "\n" N "<invoke name=\"b\">" N "<k>2"), "", "a\t{\"k\":1}\n");
+    parses(f, NS(NI("a", N "<k>1" N "</j>")) "t", NS(NI("a", N "<k>1" N "</j>")) "t", "");
+    parses(f, NS(NI("a", "text")) "t", NS(NI("a", "text")) "t", "");
+    parses(f, "plain " N "<tool_ca", "plain " N "<tool_ca", "");
+}
+
 /* ---- rows of SMG's machines ---- */
 
 static void seed_oss(void **state)
@@ -255,11 +299,17 @@ static void gigachat35(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gemma_values),   cmocka_unit_test(gemma_blocks),
-        cmocka_unit_test(function_gemma), cmocka_unit_test(minicpm),
-        cmocka_unit_test(hunyuan3),       cmocka_unit_test(k2_horizon),
-        cmocka_unit_test(dots),           cmocka_unit_test(solar),
-        cmocka_unit_test(seed_oss),       cmocka_unit_test(glm_under_other_names),
+        cmocka_unit_test(gemma_values),
+        cmocka_unit_test(gemma_blocks),
+        cmocka_unit_test(function_gemma),
+        cmocka_unit_test(minicpm),
+        cmocka_unit_test(hunyuan3),
+        cmocka_unit_test(k2_horizon),
+        cmocka_unit_test(dots),
+        cmocka_unit_test(solar),
+        cmocka_unit_test(minimax_m3),
+        cmocka_unit_test(seed_oss),
+        cmocka_unit_test(glm_under_other_names),
         cmocka_unit_test(gigachat35),
     };
     return cmocka_run_group_tests(tests, tools_up, tools_down);
