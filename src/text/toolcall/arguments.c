@@ -153,14 +153,20 @@ static size_t space_at_front(struct str s)
     return space ? 3 : 0;
 }
 
-struct str arguments_trim(struct str s)
+struct str arguments_trim_front(struct str s)
 {
     size_t n;
     while ((n = space_at_front(s)) > 0)
         s = str_skip(s, n);
+    return s;
+}
+
+struct str arguments_trim(struct str s)
+{
+    s = arguments_trim_front(s);
     for (;;) {
         size_t was = s.n;
-        for (n = 1; n <= 3 && n <= s.n; n++)
+        for (size_t n = 1; n <= 3 && n <= s.n; n++)
             if (space_at_front(str_skip(s, s.n - n)) == n) {
                 s.n -= n;
                 break;

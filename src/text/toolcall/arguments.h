@@ -22,6 +22,7 @@ bool arguments_guess_python_word(struct str text, struct buf *out);             
 bool arguments_guess_number(struct str text, struct buf *out); /* i64 with an optional sign, else a finite double */
 
 struct str arguments_trim(struct str s); /* Unicode white space at both ends */
+struct str arguments_trim_front(struct str s);
 
 /* How much of TEXT is whole characters (UTF-8): one that is not all there yet may be white space. */
 size_t arguments_whole_characters(struct str text);

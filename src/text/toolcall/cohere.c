@@ -13,7 +13,6 @@ struct state {
     struct markers markers;
     uint8_t phase;
     bool in_string, escaped;
-    bool began; /* some text went out: white space counts now */
 };
 
 static const struct str MARKERS[] = { STR_INIT("<|START_ACTION|>"), STR_INIT("<|START_RESPONSE|>"), STR_INIT("<|END_RESPONSE|>"),
@@ -25,26 +24,6 @@ static void start(struct toolcall_parser *p)
 {
     struct state *s = p->state;
     markers_init(&s->markers, MARKERS, ARRAY_LEN(MARKERS));
-}
-
-/* Text without the white space around all of it: what may be its end is kept until more follows. */
-static void trimmed(struct toolcall_parser *p, struct str text)
-{
-    struct state *s = p->state;
-    struct str core = arguments_trim(text);
-    if (!core.n) {
-        if (s->began)
-            buf_put(&p->kept, text);
-        return;
-    }
-    if (s->began) {
-        parser_text(p, buf_str(&p->kept));
-        core = str_range(text.p, core.p + core.n);
-    }
-    parser_text(p, core);
-    s->began = true;
-    buf_clear(&p->kept);
-    buf_put(&p->kept, str_range(core.p + core.n, text.p + text.n));
 }
 
 static size_t leave(struct toolcall_parser *p, size_t used)
@@ -76,7 +55,7 @@ static size_t action(struct toolcall_parser *p, struct str text, bool ended)
     }
     if (!ended)
         return 0;
-    trimmed(p, text);
+    parser_text_trimmed(p, text);
     return leave(p, text.n);
 }
 
@@ -90,7 +69,7 @@ static size_t step(struct toolcall_parser *p, struct str text, bool ended)
     if (marker < 0 && !ended)
         at = arguments_whole_characters(str_first(text, at));
     if (at) {
-        trimmed(p, str_first(text, at));
+        parser_text_trimmed(p, str_first(text, at));
         return at;
     }
     if (marker < 0)

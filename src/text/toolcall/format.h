@@ -38,6 +38,7 @@ struct toolcall_parser {
     bool in_call;    /* inside a block: set by the format */
     bool after_call; /* nothing but white space since the last call: not given out before something follows that is no call */
     bool drop_after; /* set by start(): text behind the first call is left out */
+    bool began;      /* parser_text_trimmed: some text went out, white space counts now */
     bool failed;
     struct arena scratch; /* of one step; emptied by the engine behind it */
     struct buf work;      /* for the format: arguments in the making */
@@ -45,6 +46,8 @@ struct toolcall_parser {
 };
 
 void parser_text(struct toolcall_parser *p, struct str text); /* content */
+/* Content without the white space around all of it: what may be its end is in `kept` until more follows. TEXT is whole characters, but for what ends the reply. */
+void parser_text_trimmed(struct toolcall_parser *p, struct str text);
 void parser_drop(struct toolcall_parser *p,
                  struct str raw); /* markup, or a block that is no call: text if there is never a call, nothing otherwise */
 void parser_call(struct toolcall_parser *p, struct str name, struct str arguments); /* a whole call */
@@ -53,50 +56,51 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
  * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker);
 
-/* By name, one a line. */
-/* clang-format off */
-extern const struct toolcall_format
-    TOOLCALL_APERTUS,
-    TOOLCALL_COHERE,
-    TOOLCALL_DEEPSEEK32,
-    TOOLCALL_DEEPSEEK_V4,
-    TOOLCALL_DOTS,
-    TOOLCALL_ERNIE45,
-    TOOLCALL_FUNCTIONGEMMA,
-    TOOLCALL_GEMMA4,
-    TOOLCALL_GIGACHAT3,
-    TOOLCALL_GIGACHAT35,
-    TOOLCALL_GLM45_MOE,
-    TOOLCALL_GLM47_MOE,
-    TOOLCALL_GRANITE,
-    TOOLCALL_GRANITE4,
-    TOOLCALL_GRANITE_20B_FC,
-    TOOLCALL_HUNYUAN_A13B,
-    TOOLCALL_HY_V3,
-    TOOLCALL_INKLING,
-    TOOLCALL_INTERNLM,
-    TOOLCALL_JAMBA,
-    TOOLCALL_JSON,
-    TOOLCALL_K2_HORIZON,
-    TOOLCALL_KIMI_K3,
-    TOOLCALL_LFM2,
-    TOOLCALL_LLAMA,
-    TOOLCALL_LONGCAT,
-    TOOLCALL_MINICPM5,
-    TOOLCALL_MINIMAX_M1,
-    TOOLCALL_MINIMAX_M2,
-    TOOLCALL_MINIMAX_M3,
-    TOOLCALL_MISTRAL,
-    TOOLCALL_NEMOTRON_JSON,
-    TOOLCALL_OLMO3,
-    TOOLCALL_PASSTHROUGH,
-    TOOLCALL_PHI4_MINI_JSON,
-    TOOLCALL_QWEN,
-    TOOLCALL_QWEN_CODER,
-    TOOLCALL_QWEN_XML,
-    TOOLCALL_SEED_OSS,
-    TOOLCALL_SOLAR_OPEN2,
-    TOOLCALL_STEP3,
-    TOOLCALL_TRINITY,
-    TOOLCALL_XLAM;
-/* clang-format on */
+extern const struct toolcall_format TOOLCALL_APERTUS;
+extern const struct toolcall_format TOOLCALL_COHERE;
+extern const struct toolcall_format TOOLCALL_DEEPSEEK;
+extern const struct toolcall_format TOOLCALL_DEEPSEEK31;
+extern const struct toolcall_format TOOLCALL_DEEPSEEK32;
+extern const struct toolcall_format TOOLCALL_DEEPSEEK_V4;
+extern const struct toolcall_format TOOLCALL_DOTS;
+extern const struct toolcall_format TOOLCALL_ERNIE45;
+extern const struct toolcall_format TOOLCALL_FUNCTIONGEMMA;
+extern const struct toolcall_format TOOLCALL_GEMMA4;
+extern const struct toolcall_format TOOLCALL_GIGACHAT3;
+extern const struct toolcall_format TOOLCALL_GIGACHAT35;
+extern const struct toolcall_format TOOLCALL_GLM45_MOE;
+extern const struct toolcall_format TOOLCALL_GLM47_MOE;
+extern const struct toolcall_format TOOLCALL_GRANITE;
+extern const struct toolcall_format TOOLCALL_GRANITE4;
+extern const struct toolcall_format TOOLCALL_GRANITE_20B_FC;
+extern const struct toolcall_format TOOLCALL_HUNYUAN_A13B;
+extern const struct toolcall_format TOOLCALL_HY_V3;
+extern const struct toolcall_format TOOLCALL_INKLING;
+extern const struct toolcall_format TOOLCALL_INTERNLM;
+extern const struct toolcall_format TOOLCALL_JAMBA;
+extern const struct toolcall_format TOOLCALL_JSON;
+extern const struct toolcall_format TOOLCALL_K2_HORIZON;
+extern const struct toolcall_format TOOLCALL_KIMI_K3;
+extern const struct toolcall_format TOOLCALL_KIMIK2;
+extern const struct toolcall_format TOOLCALL_LFM2;
+extern const struct toolcall_format TOOLCALL_LLAMA;
+extern const struct toolcall_format TOOLCALL_LONGCAT;
+extern const struct toolcall_format TOOLCALL_MINICPM5;
+extern const struct toolcall_format TOOLCALL_MINIMAX_M1;
+extern const struct toolcall_format TOOLCALL_MINIMAX_M2;
+extern const struct toolcall_format TOOLCALL_MINIMAX_M3;
+extern const struct toolcall_format TOOLCALL_MISTRAL;
+extern const struct toolcall_format TOOLCALL_NEMOTRON_JSON;
+extern const struct toolcall_format TOOLCALL_OLMO3;
+extern const struct toolcall_format TOOLCALL_PASSTHROUGH;
+extern const struct toolcall_format TOOLCALL_PHI4_MINI_JSON;
+extern const struct toolcall_format TOOLCALL_PYTHONIC;
+extern const struct toolcall_format TOOLCALL_QWEN;
+extern const struct toolcall_format TOOLCALL_QWEN_CODER;
+extern const struct toolcall_format TOOLCALL_QWEN_XML;
+extern const struct toolcall_format TOOLCALL_SARASHINA;
+extern const struct toolcall_format TOOLCALL_SEED_OSS;
+extern const struct toolcall_format TOOLCALL_SOLAR_OPEN2;
+extern const struct toolcall_format TOOLCALL_STEP3;
+extern const struct toolcall_format TOOLCALL_TRINITY;
+extern const struct toolcall_format TOOLCALL_XLAM;

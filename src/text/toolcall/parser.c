@@ -57,6 +57,7 @@ void toolcall_reset(struct toolcall_parser *p)
     p->in_call = false;
     p->after_call = false;
     p->drop_after = false;
+    p->began = false;
     p->failed = false;
     if (p->format->state_bytes)
         memset(p->state, 0, p->format->state_bytes);
@@ -137,6 +138,24 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
     tell(p, TOOLCALL_ARGUMENTS, arguments);
     tell(p, TOOLCALL_END, (struct str){ 0 });
     p->after_call = true;
+}
+
+void parser_text_trimmed(struct toolcall_parser *p, struct str text)
+{
+    struct str core = arguments_trim(text);
+    if (!core.n) {
+        if (p->began)
+            buf_put(&p->kept, text);
+        return;
+    }
+    if (p->began) {
+        parser_text(p, buf_str(&p->kept));
+        core = str_range(text.p, core.p + core.n);
+    }
+    parser_text(p, core);
+    p->began = true;
+    buf_clear(&p->kept);
+    buf_put(&p->kept, str_range(core.p + core.n, text.p + text.n));
 }
 
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker)

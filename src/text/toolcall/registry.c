@@ -6,10 +6,12 @@
 #define NAME_MAX 64
 
 /* By name, one a line. */
-/* clang-format off */
 static const struct toolcall_format *const FORMATS[] = {
+    // clang-format off
     &TOOLCALL_APERTUS,
     &TOOLCALL_COHERE,
+    &TOOLCALL_DEEPSEEK,
+    &TOOLCALL_DEEPSEEK31,
     &TOOLCALL_DEEPSEEK32,
     &TOOLCALL_DEEPSEEK_V4,
     &TOOLCALL_DOTS,
@@ -31,6 +33,7 @@ static const struct toolcall_format *const FORMATS[] = {
     &TOOLCALL_JSON,
     &TOOLCALL_K2_HORIZON,
     &TOOLCALL_KIMI_K3,
+    &TOOLCALL_KIMIK2,
     &TOOLCALL_LFM2,
     &TOOLCALL_LLAMA,
     &TOOLCALL_LONGCAT,
@@ -43,16 +46,18 @@ static const struct toolcall_format *const FORMATS[] = {
     &TOOLCALL_OLMO3,
     &TOOLCALL_PASSTHROUGH,
     &TOOLCALL_PHI4_MINI_JSON,
+    &TOOLCALL_PYTHONIC,
     &TOOLCALL_QWEN,
     &TOOLCALL_QWEN_CODER,
     &TOOLCALL_QWEN_XML,
+    &TOOLCALL_SARASHINA,
     &TOOLCALL_SEED_OSS,
     &TOOLCALL_SOLAR_OPEN2,
     &TOOLCALL_STEP3,
     &TOOLCALL_TRINITY,
     &TOOLCALL_XLAM,
+    // clang-format on
 };
-/* clang-format on */
 
 const struct toolcall_format *const *toolcall_formats(size_t *ret_n)
 {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "test.h"
 
@@ -118,4 +119,54 @@ static inline void assert_parses(const struct toolcall_format *f, const struct t
     assert_string_equal(s.calls.p, calls);
     seen_fini(&s);
     assert_cuts_agree(f, tools, str_of(text));
+}
+
+static inline double cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* OPENER and then REPEATED again and again, byte by byte: quadratic work would be some 10^10 steps. */
+static inline void assert_linear(const struct toolcall_format *f, const char *opener, const char *repeated)
+{
+    struct seen s = { 0 };
+    struct toolcall_config c = { .sink = see, .owner = &s };
+    struct toolcall_parser *p;
+    struct err err;
+    struct str more = str_of(repeated);
+    double begun = cpu_s();
+    assert_int_equal(toolcall_parser_new(f, &c, &p), 0);
+    assert_int_equal(toolcall_feed(p, str_of(opener), &err), 0);
+    for (size_t n = 0; n < 1u << 18; n++)
+        assert_int_equal(toolcall_feed(p, (struct str){ more.p + n % more.n, 1 }, &err), 0);
+    assert_int_equal(toolcall_finish(p, &err), 0);
+    if (cpu_s() - begun > 3.0)
+        fail_msg("%s takes too long over %s%s...", f->name, opener, repeated);
+    toolcall_parser_free(p);
+    seen_fini(&s);
+}
+
+/* Behind OPENER nothing ends: an error beyond the bound, and a reset mends it. */
+static inline void assert_bounded(const struct toolcall_format *f, const char *opener)
+{
+    struct seen s = { 0 };
+    struct toolcall_config c = { .sink = see, .owner = &s, .max_bytes = 1000 };
+    struct toolcall_parser *p;
+    struct err err;
+    int r;
+    assert_int_equal(toolcall_parser_new(f, &c, &p), 0);
+    r = toolcall_feed(p, str_of(opener), &err);
+    assert_true(toolcall_in_call(p));
+    for (int n = 0; n < 200 && r == 0; n++)
+        r = toolcall_feed(p, STR("0123456789"), &err);
+    assert_int_equal(r, ERR_LIMIT);
+    toolcall_reset(p);
+    assert_false(toolcall_in_call(p));
+    assert_int_equal(toolcall_feed(p, STR("again"), &err), 0);
+    assert_int_equal(toolcall_finish(p, &err), 0);
+    assert_str(buf_str(&s.text), "again");
+    toolcall_parser_free(p);
+    seen_fini(&s);
 }

@@ -1,7 +1,5 @@
 /* What every format of the registry keeps, SMG's and the others: plain text, any markup however it is cut, linear time, bounds, memory that runs out, and that docs/tool-formats.md (the
  * program's argument) tells the truth about it. */
-#include <time.h>
-
 #include "cuts.h"
 #include "fail_alloc.h"
 
@@ -140,14 +138,7 @@ static void any_markup_is_read_alike_however_it_is_cut(void **state)
             }
 }
 
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Much of the same, byte by byte, behind what opens a call or between its pieces. Linear reading takes some milliseconds; reading everything again for each byte takes many seconds. */
+/* Much of the same behind what opens a call or between its pieces. */
 static void long_replies_take_linear_time(void **state)
 {
     static const struct {
@@ -187,23 +178,8 @@ static void long_replies_take_linear_time(void **state)
         { &TOOLCALL_GIGACHAT35, "x", " " },
         { &TOOLCALL_MINIMAX_M3, "]<]minimax[>[<tool_call>]<]minimax[>[<invoke name=\"f\">", "]<]minimax[>[<k>1]<]minimax[>[</k>" },
     };
-    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
-        struct seen s = { 0 };
-        struct toolcall_config c = { .sink = see, .owner = &s };
-        struct toolcall_parser *p;
-        struct err err;
-        struct str more = str_of(ROWS[i].repeated);
-        double begun = cpu_s();
-        assert_int_equal(toolcall_parser_new(ROWS[i].format, &c, &p), 0);
-        assert_int_equal(toolcall_feed(p, str_of(ROWS[i].opener), &err), 0);
-        for (size_t n = 0; n < 1u << 17; n++)
-            assert_int_equal(toolcall_feed(p, (struct str){ more.p + n % more.n, 1 }, &err), 0);
-        assert_int_equal(toolcall_finish(p, &err), 0);
-        if (cpu_s() - begun > 2.0)
-            fail_msg("%s takes too long over %s%s...", ROWS[i].format->name, ROWS[i].opener, ROWS[i].repeated);
-        toolcall_parser_free(p);
-        seen_fini(&s);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
+        assert_linear(ROWS[i].format, ROWS[i].opener, ROWS[i].repeated);
 }
 
 static void what_never_ends_is_bounded(void **state)
@@ -224,25 +200,8 @@ static void what_never_ends_is_bounded(void **state)
         { &TOOLCALL_DOTS, "<dots_function_call>" },
         { &TOOLCALL_SEED_OSS, "<seed:tool_call>" },
     };
-    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
-        struct seen s = { 0 };
-        struct toolcall_config c = { .sink = see, .owner = &s, .max_bytes = 1000 };
-        struct toolcall_parser *p;
-        struct err err;
-        assert_int_equal(toolcall_parser_new(ROWS[i].format, &c, &p), 0);
-        int r = toolcall_feed(p, str_of(ROWS[i].opener), &err);
-        assert_true(toolcall_in_call(p));
-        for (int n = 0; n < 200 && r == 0; n++)
-            r = toolcall_feed(p, STR("0123456789"), &err);
-        assert_int_equal(r, ERR_LIMIT);
-        toolcall_reset(p);
-        assert_false(toolcall_in_call(p));
-        assert_int_equal(toolcall_feed(p, STR("again"), &err), 0);
-        assert_int_equal(toolcall_finish(p, &err), 0);
-        assert_str(buf_str(&s.text), "again");
-        toolcall_parser_free(p);
-        seen_fini(&s);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
+        assert_bounded(ROWS[i].format, ROWS[i].opener);
 }
 
 /* ---- docs/tool-formats.md ---- */

@@ -1,7 +1,5 @@
 /* qwen_xml, glm, step3, minimax, DSML, kimi_k3, inkling: the vectors of spec parsers 6.6, 6.10 to 6.12 and 6.15 to 6.17 by number, each cut in every way. A streaming vector is its chunks
  * put together. Where a BETTER of the spec or decision 19 overrules a vector the line says so: (complete) means that the complete vector of the same input counts. */
-#include <time.h>
-
 #include "cuts.h"
 
 /* "WT": the tools of the spec's vectors. */
@@ -422,14 +420,6 @@ static void any_markup_is_read_alike_however_it_is_cut(void **state)
         }
 }
 
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Much of the same, byte by byte, behind what opens a call or between its pieces. Linear reading takes some milliseconds; reading everything again for each byte takes many seconds. */
 static void long_replies_take_linear_time(void **state)
 {
     static const struct {
@@ -463,23 +453,8 @@ static void long_replies_take_linear_time(void **state)
         { &TOOLCALL_INKLING, IJ "{\"name\":\"", "<" },
         { &TOOLCALL_INKLING, IJ, IJ },
     };
-    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
-        struct seen s = { 0 };
-        struct toolcall_config c = { .sink = see, .owner = &s };
-        struct toolcall_parser *p;
-        struct err err;
-        struct str more = str_of(ROWS[i].repeated);
-        double begun = cpu_s();
-        assert_int_equal(toolcall_parser_new(ROWS[i].format, &c, &p), 0);
-        assert_int_equal(toolcall_feed(p, str_of(ROWS[i].opener), &err), 0);
-        for (size_t n = 0; n < 1u << 18; n++)
-            assert_int_equal(toolcall_feed(p, (struct str){ more.p + n % more.n, 1 }, &err), 0);
-        assert_int_equal(toolcall_finish(p, &err), 0);
-        if (cpu_s() - begun > 3.0)
-            fail_msg("%s takes too long over %s%s...", ROWS[i].format->name, ROWS[i].opener, ROWS[i].repeated);
-        toolcall_parser_free(p);
-        seen_fini(&s);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
+        assert_linear(ROWS[i].format, ROWS[i].opener, ROWS[i].repeated);
 }
 
 static void what_never_ends_is_bounded(void **state)
@@ -494,27 +469,8 @@ static void what_never_ends_is_bounded(void **state)
                                         "<tool_call>",
                                         "<function=f><parameter=k>",
                                         SB };
-    for (size_t i = 0; i < ARRAY_LEN(ALL); i++) {
-        struct seen s = { 0 };
-        struct toolcall_config c = { .sink = see, .owner = &s, .max_bytes = 1000 };
-        struct toolcall_parser *p;
-        struct err err;
-        int r;
-        assert_int_equal(toolcall_parser_new(ALL[i], &c, &p), 0);
-        r = toolcall_feed(p, str_of(OPEN[i]), &err);
-        assert_true(toolcall_in_call(p));
-        for (int n = 0; n < 200 && r == 0; n++)
-            r = toolcall_feed(p, STR("0123456789"), &err);
-        assert_int_equal(r, ERR_LIMIT);
-        toolcall_reset(p);
-        assert_false(toolcall_in_call(p));
-        assert_int_equal(toolcall_feed(p, STR("again"), &err), 0);
-        assert_int_equal(toolcall_finish(p, &err), 0);
-        buf_put_char(&s.text, '\0');
-        assert_string_equal(s.text.p, "again");
-        toolcall_parser_free(p);
-        seen_fini(&s);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(ALL); i++)
+        assert_bounded(ALL[i], OPEN[i]);
 }
 
 int main(void)
