@@ -99,6 +99,12 @@ static void formats_say_when_memory_is_out(void **state)
           "t<|open|>tools<|sep|><|open|>call tool=\"a&amp;b\"<|sep|><|open|>argument key=\"k\"<|sep|>v<|close|>argument<|sep|>"
           "<|close|>call<|sep|>" },
         { &TOOLCALL_INKLING, "t<|content_invoke_tool_json|>{\"name\":\"f\",\"args\":{\"k\":\"\\u0041\"}}<|end_message|>" },
+        { &TOOLCALL_DEEPSEEK,
+          "t<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n[\"\\u0041\"]\n```<｜tool▁call▁end｜>" },
+        { &TOOLCALL_KIMIK2,
+          "t<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{}<|tool_call_end|>" },
+        { &TOOLCALL_PYTHONIC, "t<|python_start|>[f(k='v' 'w', l=[1])]<|python_end|>" },
+        { &TOOLCALL_SARASHINA, "t<|tool_calls|>[{'name': 'f', 'arguments': {'k': 'v'}}]" },
     };
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
         FOR_EACH_FAILING_ALLOCATION(n)
