@@ -28,7 +28,11 @@ struct state {
     struct json_scan json;
     struct python_scan python;
     uint8_t phase;
+    uint8_t tries; /* at JSON, since a value was whole */
 };
+
+#define TRIES_MAX \
+    3 /* lines of broken JSON that are searched for a call of their own: what is read again and again must be little */
 
 static void start(struct toolcall_parser *p)
 {
@@ -115,9 +119,12 @@ static size_t json(struct toolcall_parser *p, struct str text, bool ended)
     if (r == JSON_SCAN_MORE)
         return ended ? drop(p, text, text.n, BETWEEN) : 0;
     if (r == JSON_SCAN_BAD) { /* its first line is junk, what follows may be a call */
-        size_t line = str_find_char(str_first(text, end), '\n');
+        bool again = s->tries++ < TRIES_MAX;
+        size_t line = again ? str_find_char(str_first(text, end), '\n') : str_rfind_char(str_first(text, end), '\n');
+        s->tries = again ? s->tries : 0;
         return line == STR_NPOS ? drop(p, text, end, JUNK) : drop(p, text, line + 1, BETWEEN);
     }
+    s->tries = 0;
     if (!json_calls_tell(p, &JSON_CALL_KEYS, str_first(text, end)))
         return drop(p, text, end, BETWEEN);
     enter(p, BETWEEN);

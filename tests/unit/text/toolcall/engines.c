@@ -126,7 +126,7 @@ static void any_markup_is_read_alike_however_it_is_cut(void **state)
     srand(7);
     for (size_t family = 0; family < ARRAY_LEN(FAMILIES); family++)
         for (size_t i = 0; i < formats_n; i++)
-            for (int round = is_of(family, formats[i]->name) ? 60 : 0; round > 0; round--) {
+            for (int round = is_of(family, formats[i]->name) ? 24 : 0; round > 0; round--) {
                 struct buf text = { 0 };
                 for (int n = 2 + rand() % 10; n > 0; n--) {
                     size_t k = (size_t)rand() % (pieces_n(family) + ARRAY_LEN(EVERYWHERE) / 2);
@@ -147,35 +147,20 @@ static void long_replies_take_linear_time(void **state)
     } ROWS[] = {
         { &TOOLCALL_LONGCAT, "<longcat_tool_call>{\"name\":\"f\",\"arguments\":{}}", " " },
         { &TOOLCALL_LONGCAT, "<longcat_tool_call>{\"name\":\"f\",\"arguments\":{\"k\":\"", "</" },
-        { &TOOLCALL_LONGCAT, "<longcat_tool_call>x", "</" },
-        { &TOOLCALL_GRANITE, "", " " },
         { &TOOLCALL_GRANITE, "[\"", "<tool_call>" },
-        { &TOOLCALL_PHI4_MINI_JSON, "functools[\"", "functools[" },
         { &TOOLCALL_PHI4_MINI_JSON, "", "functools[[[[" },
         { &TOOLCALL_XLAM, "", "```" },
-        { &TOOLCALL_XLAM, "", "```json\n[" },
-        { &TOOLCALL_GIGACHAT3, "", "function call<|role_sep|>\n{" },
-        { &TOOLCALL_GEMMA4, "<|tool_call>call:f{k:", "<" },
         { &TOOLCALL_GEMMA4, "<|tool_call>call:f{k:<|\"|>", "<|" },
         { &TOOLCALL_GEMMA4, "", "<|tool_call>call:f{a:[" },
-        { &TOOLCALL_GEMMA4, "<|tool_call>call:f{", "k:<|\"|>v<|\"|>," },
         { &TOOLCALL_GEMMA4, "<|tool_call>", "call:f{" },
         { &TOOLCALL_MINICPM5, "<function name=\"f\">", "<param name=\"k\">" },
-        { &TOOLCALL_MINICPM5, "<function name=\"f\">", "<param name=\"k\"><![CDATA[x]]>" },
-        { &TOOLCALL_LFM2, "<|tool_call_start|>[f(a='", "x" },
-        { &TOOLCALL_LFM2, "<|tool_call_start|>", "[" },
-        { &TOOLCALL_LFM2, "<|tool_call_start|>", "f" },
         { &TOOLCALL_LFM2, "<|tool_call_start|>", "f(a=" },
-        { &TOOLCALL_LFM2, "<|tool_call_start|>", "{\n" },
         { &TOOLCALL_OLMO3, "<function_calls>", "words and\n" },
         { &TOOLCALL_MINIMAX_M1, "<tool_calls>", "[\n" },
-        { &TOOLCALL_MINIMAX_M1, "<tool_calls>[", "1,\n" },
         { &TOOLCALL_HY_V3, "<tool_calls><tool_call>f<tool_sep>", "<arg_key>k</arg_key>" },
-        { &TOOLCALL_HY_V3, "<tool_calls>", "<tool_call>" },
         { &TOOLCALL_K2_HORIZON, "<ifm|tool_call>f", "<ifm|arg_key>k</ifm|arg_key><ifm|arg_type>" },
         { &TOOLCALL_DOTS, "<dots_function_call>", "<invoke name=\"f\">" },
         { &TOOLCALL_SOLAR_OPEN2, "<|tool_call:start|>f\n", "<|tool_arg:start|>" },
-        { &TOOLCALL_GIGACHAT35, "x", " " },
         { &TOOLCALL_MINIMAX_M3, "]<]minimax[>[<tool_call>]<]minimax[>[<invoke name=\"f\">", "]<]minimax[>[<k>1]<]minimax[>[</k>" },
     };
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
