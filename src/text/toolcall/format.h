@@ -23,6 +23,7 @@ struct toolcall_format {
     size_t state_bytes;                       /* of parser->state */
     void (*start)(struct toolcall_parser *p); /* state is zeroed; may be NULL */
     size_t (*step)(struct toolcall_parser *p, struct str text, bool ended);
+    const void *row; /* static; of a machine that several formats share: what is this one's own */
 };
 
 struct toolcall_parser {
@@ -56,24 +57,51 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
  * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker);
 
+extern const struct toolcall_format TOOLCALL_APERTUS;
 extern const struct toolcall_format TOOLCALL_COHERE;
 extern const struct toolcall_format TOOLCALL_DEEPSEEK;
 extern const struct toolcall_format TOOLCALL_DEEPSEEK31;
 extern const struct toolcall_format TOOLCALL_DEEPSEEK32;
 extern const struct toolcall_format TOOLCALL_DEEPSEEK_V4;
+extern const struct toolcall_format TOOLCALL_DOTS;
+extern const struct toolcall_format TOOLCALL_ERNIE45;
+extern const struct toolcall_format TOOLCALL_FUNCTIONGEMMA;
+extern const struct toolcall_format TOOLCALL_GEMMA4;
+extern const struct toolcall_format TOOLCALL_GIGACHAT3;
+extern const struct toolcall_format TOOLCALL_GIGACHAT35;
 extern const struct toolcall_format TOOLCALL_GLM45_MOE;
 extern const struct toolcall_format TOOLCALL_GLM47_MOE;
+extern const struct toolcall_format TOOLCALL_GRANITE;
+extern const struct toolcall_format TOOLCALL_GRANITE4;
+extern const struct toolcall_format TOOLCALL_GRANITE_20B_FC;
+extern const struct toolcall_format TOOLCALL_HUNYUAN_A13B;
+extern const struct toolcall_format TOOLCALL_HY_V3;
 extern const struct toolcall_format TOOLCALL_INKLING;
+extern const struct toolcall_format TOOLCALL_INTERNLM;
+extern const struct toolcall_format TOOLCALL_JAMBA;
 extern const struct toolcall_format TOOLCALL_JSON;
-extern const struct toolcall_format TOOLCALL_KIMIK2;
+extern const struct toolcall_format TOOLCALL_K2_HORIZON;
 extern const struct toolcall_format TOOLCALL_KIMI_K3;
+extern const struct toolcall_format TOOLCALL_KIMIK2;
+extern const struct toolcall_format TOOLCALL_LFM2;
 extern const struct toolcall_format TOOLCALL_LLAMA;
+extern const struct toolcall_format TOOLCALL_LONGCAT;
+extern const struct toolcall_format TOOLCALL_MINICPM5;
+extern const struct toolcall_format TOOLCALL_MINIMAX_M1;
 extern const struct toolcall_format TOOLCALL_MINIMAX_M2;
+extern const struct toolcall_format TOOLCALL_MINIMAX_M3;
 extern const struct toolcall_format TOOLCALL_MISTRAL;
+extern const struct toolcall_format TOOLCALL_NEMOTRON_JSON;
+extern const struct toolcall_format TOOLCALL_OLMO3;
 extern const struct toolcall_format TOOLCALL_PASSTHROUGH;
+extern const struct toolcall_format TOOLCALL_PHI4_MINI_JSON;
 extern const struct toolcall_format TOOLCALL_PYTHONIC;
 extern const struct toolcall_format TOOLCALL_QWEN;
 extern const struct toolcall_format TOOLCALL_QWEN_CODER;
 extern const struct toolcall_format TOOLCALL_QWEN_XML;
 extern const struct toolcall_format TOOLCALL_SARASHINA;
+extern const struct toolcall_format TOOLCALL_SEED_OSS;
+extern const struct toolcall_format TOOLCALL_SOLAR_OPEN2;
 extern const struct toolcall_format TOOLCALL_STEP3;
+extern const struct toolcall_format TOOLCALL_TRINITY;
+extern const struct toolcall_format TOOLCALL_XLAM;
