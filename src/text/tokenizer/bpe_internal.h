@@ -4,7 +4,9 @@
  *   bpe_pairs.c    the table of merges: two neighbours to the rank of their merge
  *   bpe_symbols.c  a piece to the symbols that merging begins with
  *   bpe_merge.c    merging: short pieces in an array, long ones with buckets by rank
- *   bpe_encode.c   batches of pieces: the cache of pieces, words of SentencePiece-style text
+ *   bpe_lanes.c    merging several short pieces side by side
+ *   bpe_words.c    words of SentencePiece-style text: where it may be cut
+ *   bpe_encode.c   batches of pieces: the cache of pieces
  *
  * Priority is (rank, position) everywhere: of all neighbours with a merge the lowest rank goes first, the leftmost on ties.
  */
@@ -75,10 +77,10 @@ struct bpe {
     bool plain; /* symbols are single bytes or characters: neither prefix nor suffix */
     bool byte_level;
     bool all_bytes;               /* byte-level: each byte is a token, so that a piece of n bytes has n symbols */
-    bool words;                   /* text may be cut in front of a U+2581 that follows something else, ... */
-    bool joins[256];              /* ... unless that ends in one of these bytes: a merge crosses there */
-    bool ascii_cuts;              /* and between two ASCII characters that stand side by side in no token that a merge makes */
-    uint64_t ascii_joins[128][2]; /* bit c of row p: c behind p stands in such a token */
+    bool words;                   /* text may be cut where `cuts` says */
+    uint8_t *cuts;                /* owned; NULL without words; by two bytes: 1 = a cut may be between them; where the second begins a U+2581: in front of a run of these */
+    bool blanks;                  /* ' ' is read as U+2581 */
+    uint64_t runs;                /* bit n: n of U+2581 are a word of their own */
     uint32_t unk_id;
     uint32_t spread; /* symbols that one byte of text may become at most */
     char *affixes;   /* owned; prefix, then suffix */
@@ -94,6 +96,25 @@ static inline uint32_t bpe_merged(const struct bpe *b, uint32_t rank)
 {
     return b->merged ? b->merged[rank] : rank;
 }
+
+/* ---- words ---- */
+
+int bpe_words_init(struct bpe *b, const struct bpe_config *c) _must_check_; /* at load, when all else is there: words, cuts, runs. ERR_NOMEM */
+bool bpe_take_blanks(struct model *m);
+size_t bpe_words_memory(const struct bpe *b);
+
+/* Cuts text[begin, end) into words, some at a time. */
+struct bpe_cutter {
+    const struct bpe *b; /* borrowed */
+    const char *text;    /* borrowed */
+    size_t begin, end;
+    size_t base, next; /* `bits` are of base and what is behind it; next: places not looked at yet */
+    uint64_t bits;
+    size_t run_end; /* the next end, if not 0: of a run of U+2581 */
+};
+void bpe_cutter_init(struct bpe_cutter *c, const struct bpe *b, const char *text, size_t begin, size_t end);
+/* The ends of up to MAX (> 0) more words; the last end of all is the text's. */
+size_t bpe_cutter_fill(struct bpe_cutter *c, uint32_t *ends, size_t max);
 
 /* ---- encoding ---- */
 
@@ -116,10 +137,24 @@ size_t bpe_symbols(const struct bpe *b, struct str piece, uint32_t *out);
 size_t bpe_merge_short(const struct bpe *b, uint32_t *sym, size_t n);
 /* The same from bytes, for a model with byte_pair: symbols and first ranks are looked up here. */
 size_t bpe_merge_bytes(const struct bpe *b, struct str piece, uint32_t *sym);
-/* The same for any n. ERR_NOMEM, ERR_LIMIT. */
+
+#define BPE_LANES 12 /* as many as wait for memory at once */
+
+struct bpe_lane {
+    uint32_t n;        /* symbols */
+    uint32_t best, at; /* the next merge: its rank, and the first of its two symbols */
+    uint32_t sym[BPE_SHORT], ranks[BPE_SHORT];
+};
+/* A piece of at most BPE_SHORT symbols (as bpe_symbols: piece.n * spread). False: a byte of a rank vocabulary has no token. */
+bool bpe_lane_begin(const struct bpe *b, struct bpe_lane *l, struct str piece);
+void bpe_lanes_merge(const struct bpe *b, struct bpe_lane *lanes, size_t n); /* up to BPE_LANES that have begun: then sym[0..n) are their ids */
+
+/* bpe_merge_short for any n. ERR_NOMEM, ERR_LIMIT. */
 int bpe_merge_long(const struct bpe *b, struct bpe_work *w, uint32_t *sym, size_t n, size_t *ret_n) _must_check_;
 
 int bpe_state_new(const struct model *m, size_t cache_bytes, struct model_state **ret) _must_check_;
 void bpe_state_free(struct model_state *s);
 int bpe_encode(const struct model *m, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
                struct ids *ids, struct err *err) _must_check_;
+int bpe_encode_marked(const struct model *m, struct model_state *s, struct str text, size_t begin, size_t end,
+                      const struct model_mark *marks, size_t n, struct ids *ids, struct err *err) _must_check_;
