@@ -36,6 +36,7 @@ static void free_model(struct model *m)
     free(b->byte_pair);
     free(b->affixes);
     free(b->cuts);
+    free(b->ascii_pair);
     free(b->page_of);
     free(b->pages);
     free(b);

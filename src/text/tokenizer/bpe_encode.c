@@ -161,7 +161,10 @@ static int encode_piece(const struct bpe *b, struct model_state *s, struct str p
         return encode_long(b, s, piece, ids, err);
     if (b->byte_pair)
         return append(ids, sym, bpe_merge_bytes(b, piece, sym));
-    size_t n = bpe_symbols(b, piece, sym);
+    size_t n = b->ascii_pair ? bpe_merge_ascii(b, piece, sym) : 0;
+    if (n)
+        return append(ids, sym, n);
+    n = bpe_symbols(b, piece, sym);
     if (n == SIZE_MAX)
         return no_token(b, piece, err);
     return append(ids, sym, bpe_merge_short(b, sym, n));
@@ -236,8 +239,7 @@ struct place {
     struct key key;
     struct line *line;
     struct long_entry *longer;
-    const struct bpe_lane *lane; /* its ids are there, though not in the cache yet; NULL = no */
-    uint32_t given;              /* BPE_NONE = a piece; else the id that stands here whatever the text is */
+    uint32_t given; /* BPE_NONE = a piece; else the id that stands here whatever the text is */
 };
 
 /* The ids of a piece to OUT, which has room for LONG_IDS; how many, 0 = not in the cache. Of two entries the one to look at is chosen without a branch: which it is cannot be foretold. */
@@ -261,36 +263,12 @@ static inline size_t find_long(const struct long_entry *e, struct str piece, uin
     return e->count;
 }
 
-static bool is_cached(const struct place *p, struct str piece)
-{
-    if (p->line)
-        return same(p->line->e[0].key, p->key) || same(p->line->e[1].key, p->key);
-    return p->longer && p->longer->len == piece.n && memcmp(p->longer->bytes, piece.p, piece.n) == 0;
-}
-
-/* Piece K is not in the cache: it and those behind it that are not either are merged side by side, as many as there are lanes. What must go another way is left out. Returns up to where pieces were looked at. */
-static size_t merge_ahead(const struct bpe *b, struct place *places, const char *text, size_t at, const uint32_t *ends, size_t k,
-                          size_t n, struct bpe_lane *lanes)
-{
-    size_t used = 0;
-
-    for (; k < n && used < BPE_LANES; at = ends[k], k++) {
-        struct place *p = &places[k];
-        struct str piece = { text + at, ends[k] - at };
-        if (p->given == BPE_NONE && piece.n <= BPE_SHORT / b->spread && !is_cached(p, piece) &&
-            bpe_lane_begin(b, &lanes[used], piece))
-            p->lane = &lanes[used++];
-    }
-    bpe_lanes_merge(b, lanes, used);
-    return k;
-}
-
 /* A piece that no cache has, and into the cache with it. */
 static int encode_new(const struct bpe *b, struct model_state *s, const struct place *place, struct str piece, bool whole,
                       struct ids *ids, struct err *err)
 {
     size_t before = ids->n;
-    int r = place->lane ? append(ids, place->lane->sym, place->lane->n) : encode_piece(b, s, piece, whole, ids, err);
+    int r = encode_piece(b, s, piece, whole, ids, err);
 
     if (r < 0)
         return r;
@@ -331,8 +309,7 @@ static inline int encode_block(const struct bpe *b, struct model_state *s, const
                                const uint32_t *given, size_t n, const char *readable, bool whole, struct ids *ids, struct err *err)
 {
     struct place places[BLOCK];
-    struct bpe_lane lanes[BPE_LANES];
-    size_t at = begin, merged_to = 0;
+    size_t at = begin;
 
     find_places(s, text, begin, ends, given, n, readable, places);
     if (!ids_reserve(ids, BLOCK * LONG_IDS))
@@ -351,8 +328,6 @@ static inline int encode_block(const struct bpe *b, struct model_state *s, const
             continue;
         }
         ids->n = (size_t)(out - ids->v);
-        if (given && k >= merged_to)
-            merged_to = merge_ahead(b, places, text, at, ends, k, n, lanes);
         int r = encode_new(b, s, p, piece, whole, ids, err);
         if (r < 0)
             return r;
@@ -381,7 +356,7 @@ static int encode_pieces(const struct bpe *b, struct model_state *s, const char 
 
 /* Words of one or several segments, with ids given between them. */
 struct batch {
-    const struct bpe *b;   /* borrowed, as all here */
+    const struct bpe *b; /* borrowed, as all here */
     struct model_state *s;
     const char *text, *readable;
     struct ids *ids;

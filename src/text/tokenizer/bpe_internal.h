@@ -4,7 +4,6 @@
  *   bpe_pairs.c    the table of merges: two neighbours to the rank of their merge
  *   bpe_symbols.c  a piece to the symbols that merging begins with
  *   bpe_merge.c    merging: short pieces in an array, long ones with buckets by rank
- *   bpe_lanes.c    merging several short pieces side by side
  *   bpe_words.c    words of SentencePiece-style text: where it may be cut
  *   bpe_encode.c   batches of pieces: the cache of pieces
  *
@@ -76,11 +75,13 @@ struct bpe {
     bool ranks_are_ids, whole_first /* a piece that is a token is that token */, has_unk, fuse_unk, byte_fallback;
     bool plain; /* symbols are single bytes or characters: neither prefix nor suffix */
     bool byte_level;
-    bool all_bytes;               /* byte-level: each byte is a token, so that a piece of n bytes has n symbols */
-    bool words;                   /* text may be cut where `cuts` says */
-    uint8_t *cuts;                /* owned; NULL without words; by two bytes: 1 = a cut may be between them; where the second begins a U+2581: in front of a run of these */
-    bool blanks;                  /* ' ' is read as U+2581 */
-    uint64_t runs;                /* bit n: n of U+2581 are a word of their own */
+    bool all_bytes; /* byte-level: each byte is a token, so that a piece of n bytes has n symbols */
+    bool words;     /* text may be cut where `cuts` says */
+    uint8_t *
+        cuts; /* owned; NULL without words; by two bytes: 1 = a cut may be between them; where the second begins a U+2581: in front of a run of these */
+    bool blanks;          /* ' ' is read as U+2581 */
+    uint32_t *ascii_pair; /* owned; where blanks are taken: rank by two ASCII characters, 128 * 128; NULL = none */
+    uint64_t runs;        /* bit n: n of U+2581 are a word of their own */
     uint32_t unk_id;
     uint32_t spread; /* symbols that one byte of text may become at most */
     char *affixes;   /* owned; prefix, then suffix */
@@ -99,7 +100,8 @@ static inline uint32_t bpe_merged(const struct bpe *b, uint32_t rank)
 
 /* ---- words ---- */
 
-int bpe_words_init(struct bpe *b, const struct bpe_config *c) _must_check_; /* at load, when all else is there: words, cuts, runs. ERR_NOMEM */
+int bpe_words_init(struct bpe *b,
+                   const struct bpe_config *c) _must_check_; /* at load, when all else is there: words, cuts, runs. ERR_NOMEM */
 bool bpe_take_blanks(struct model *m);
 size_t bpe_words_memory(const struct bpe *b);
 
@@ -137,19 +139,9 @@ size_t bpe_symbols(const struct bpe *b, struct str piece, uint32_t *out);
 size_t bpe_merge_short(const struct bpe *b, uint32_t *sym, size_t n);
 /* The same from bytes, for a model with byte_pair: symbols and first ranks are looked up here. */
 size_t bpe_merge_bytes(const struct bpe *b, struct str piece, uint32_t *sym);
-
-#define BPE_LANES 12 /* as many as wait for memory at once */
-
-struct bpe_lane {
-    uint32_t n;        /* symbols */
-    uint32_t best, at; /* the next merge: its rank, and the first of its two symbols */
-    uint32_t sym[BPE_SHORT], ranks[BPE_SHORT];
-};
-/* A piece of at most BPE_SHORT symbols (as bpe_symbols: piece.n * spread). False: a byte of a rank vocabulary has no token. */
-bool bpe_lane_begin(const struct bpe *b, struct bpe_lane *l, struct str piece);
-void bpe_lanes_merge(const struct bpe *b, struct bpe_lane *lanes, size_t n); /* up to BPE_LANES that have begun: then sym[0..n) are their ids */
-
-/* bpe_merge_short for any n. ERR_NOMEM, ERR_LIMIT. */
+/* The same from ASCII that are all tokens, for a model with ascii_pair; 0 = the piece has something else. */
+size_t bpe_merge_ascii(const struct bpe *b, struct str piece, uint32_t *sym);
+/* The same for any n. ERR_NOMEM, ERR_LIMIT. */
 int bpe_merge_long(const struct bpe *b, struct bpe_work *w, uint32_t *sym, size_t n, size_t *ret_n) _must_check_;
 
 int bpe_state_new(const struct model *m, size_t cache_bytes, struct model_state **ret) _must_check_;

@@ -14,9 +14,10 @@
 
 #include "text/tokenizer/bpe_internal.h"
 
-#define SPACE     "\xe2\x96\x81" /* U+2581 */
-#define SPACE_N   3
-#define PAIRS   65536
+#define SPACE       "\xe2\x96\x81" /* U+2581 */
+#define SPACE_N     3
+#define PAIRS       65536
+#define ASCII_PAIRS ((size_t)128 * 128)
 
 static bool is_space(const char *p)
 {
@@ -26,9 +27,10 @@ static bool is_space(const char *p)
 /* ---- what the merges hold together ---- */
 
 struct joins {
-    bool space[256];         /* this byte, with a U+2581 behind it */
-    uint64_t ascii[128][2];  /* bit c of row p: c behind p */
-    uint32_t crossing;       /* the lowest rank of a merge of something that ends in U+2581 with something that does not begin so; BPE_NONE = none */
+    bool space[256];        /* this byte, with a U+2581 behind it */
+    uint64_t ascii[128][2]; /* bit c of row p: c behind p */
+    uint32_t
+        crossing; /* the lowest rank of a merge of something that ends in U+2581 with something that does not begin so; BPE_NONE = none */
     uint32_t last_run;       /* the highest rank of a merge of runs of U+2581 alone; 0 = none */
     bool ascii_known, known; /* the tables say it all */
 };
@@ -196,6 +198,15 @@ int bpe_words_init(struct bpe *b, const struct bpe_config *c)
     return r;
 }
 
+static void find_ascii_pairs(struct bpe *b)
+{
+    const uint32_t *ids = b->pages + ((size_t)(b->page_of[0] - 1) << BPE_PAGE_BITS);
+
+    b->ascii_pair = reallocarray(NULL, ASCII_PAIRS, sizeof(*b->ascii_pair));
+    for (unsigned pair = 0; b->ascii_pair && pair < ASCII_PAIRS; pair++)
+        b->ascii_pair[pair] = bpe_pairs_rank(&b->pairs, ids[pair >> 7], ids[pair & 127]); /* no merge has BPE_NONE */
+}
+
 /* In the tables ' ' gets what U+2581 has. Behind a blank there is no cut: what follows is in the same run or in the same word. */
 bool bpe_take_blanks(struct model *m)
 {
@@ -211,12 +222,13 @@ bool bpe_take_blanks(struct model *m)
         b->cuts[pair_at(behind)] = 0;
     }
     b->blanks = true;
+    find_ascii_pairs(b); /* without memory for it, the table of merges is asked */
     return true;
 }
 
 size_t bpe_words_memory(const struct bpe *b)
 {
-    return b->cuts ? PAIRS : 0;
+    return (b->cuts ? PAIRS : 0) + (b->ascii_pair ? ASCII_PAIRS * sizeof(*b->ascii_pair) : 0);
 }
 
 /* ---- cutting ---- */
