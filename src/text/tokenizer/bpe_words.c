@@ -26,7 +26,17 @@ static bool is_space(const char *p)
 
 /* ---- what the merges hold together ---- */
 
+enum kind {
+    KIND_THERE = 1,  /* there is such a token */
+    KIND_NOTED = 2,  /* it was looked at as what a merge makes */
+    KIND_RUN = 4,    /* U+2581, once or more, and nothing else */
+    KIND_BEGINS = 8, /* with U+2581 */
+    KIND_ENDS = 16,
+    KIND_CROSSES = 32, /* a merge joins it with something behind it that does not begin with U+2581 */
+};
+
 struct joins {
+    uint8_t *kinds;         /* owned; by id: enum kind */
     bool space[256];        /* this byte, with a U+2581 behind it */
     uint64_t ascii[128][2]; /* bit c of row p: c behind p */
     uint32_t
@@ -70,17 +80,41 @@ static size_t spaces(struct str text)
     return n;
 }
 
-static bool note_run(struct joins *j, const struct bpe *b, const struct bpe_merge *m, uint32_t rank)
+static int find_kinds(struct joins *j, const struct vocab *v)
 {
-    struct str first, second;
+    uint32_t n = vocab_id_end(v);
+    struct str text;
 
-    if (!vocab_bytes(b->model.vocab, m->a, &first) || !vocab_bytes(b->model.vocab, m->b, &second))
-        return false;
-    if (first.n && second.n && spaces(first) == first.n && spaces(second) == second.n)
+    j->kinds = calloc(MAX(n, 1), 1);
+    if (!j->kinds)
+        return ERR_NOMEM;
+    for (uint32_t id = 0; id < n; id++) {
+        if (!vocab_bytes(v, id, &text))
+            continue;
+        j->kinds[id] = KIND_THERE;
+        if (text.n < SPACE_N)
+            continue;
+        if (is_space(text.p))
+            j->kinds[id] |= KIND_BEGINS | (spaces(text) == text.n ? KIND_RUN : 0);
+        if (is_space(text.p + text.n - SPACE_N))
+            j->kinds[id] |= KIND_ENDS;
+    }
+    return 0;
+}
+
+/* False: of tokens that are not there nothing can be said. */
+static bool note_run(struct joins *j, const struct bpe_merge *m, uint32_t rank)
+{
+    unsigned first = j->kinds[m->a], second = j->kinds[m->b];
+
+    if ((first & KIND_RUN) && (second & KIND_RUN))
         j->last_run = rank;
-    else if (first.n >= SPACE_N && is_space(first.p + first.n - SPACE_N) && spaces(second) == 0)
-        j->crossing = MIN(j->crossing, rank);
-    return true;
+    if (!(second & KIND_BEGINS)) {
+        j->kinds[m->a] |= KIND_CROSSES;
+        if (first & KIND_ENDS)
+            j->crossing = MIN(j->crossing, rank);
+    }
+    return first & second & KIND_THERE;
 }
 
 /* Has each byte that a character without token may consist of its fallback? An ASCII character that is a token needs none (Gemma has no <0x09>). */
@@ -105,7 +139,7 @@ static bool may_cut(const struct bpe *b, const struct bpe_config *c, struct join
     uint32_t id;
 
     j->known = never_unknown(b);
-    if (b->byte_level || !b->plain || b->ranks_are_ids || !vocab_find(b->model.vocab, STR(SPACE), &id))
+    if (!vocab_find(b->model.vocab, STR(SPACE), &id))
         return false;
     if (!j->known && (b->byte_fallback || (b->has_unk && b->fuse_unk)))
         return false;
@@ -114,49 +148,33 @@ static bool may_cut(const struct bpe *b, const struct bpe_config *c, struct join
         return false;
     j->ascii_known = j->known;
     for (uint32_t rank = 0; rank < c->merges_n; rank++) {
-        if (!vocab_bytes(b->model.vocab, c->merges[rank].merged, &text) || !note_joins(j, text))
+        const struct bpe_merge *m = &c->merges[rank];
+        j->ascii_known = note_run(j, m, rank) && j->ascii_known;
+        if (j->kinds[m->merged] & KIND_NOTED)
+            continue;
+        j->kinds[m->merged] |= KIND_NOTED;
+        if (!vocab_bytes(b->model.vocab, m->merged, &text) || !note_joins(j, text))
             return false;
-        j->ascii_known = note_ascii(j, text) && note_run(j, b, &c->merges[rank], rank) && j->ascii_known;
+        j->ascii_known = note_ascii(j, text) && j->ascii_known;
     }
     return j->known || !memchr(j->space, true, sizeof(j->space));
 }
 
 /* ---- runs ---- */
 
-/* Does a merge join this token, which is a run of U+2581, with something else behind it? */
-static int find_crossing(const struct bpe *b, const struct bpe_config *c, uint8_t **ret)
+static void find_runs(struct bpe *b, const struct joins *j)
 {
-    uint8_t *crosses = calloc(MAX(vocab_id_end(c->vocab), 1), 1);
-    struct str text;
-
-    if (!crosses)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < c->merges_n; i++)
-        if (vocab_bytes(b->model.vocab, c->merges[i].b, &text) && spaces(text) == 0)
-            crosses[c->merges[i].a] = 1;
-    *ret = crosses;
-    return 0;
-}
-
-static int find_runs(struct bpe *b, const struct bpe_config *c, const struct joins *j)
-{
-    uint8_t *crosses;
     uint32_t sym[BPE_SHORT], space;
 
     if (!j->ascii_known || j->crossing <= j->last_run || !vocab_find(b->model.vocab, STR(SPACE), &space))
-        return 0;
-    int r = find_crossing(b, c, &crosses);
-    if (r < 0)
-        return r;
+        return;
     for (size_t n = 2; n <= BPE_SHORT; n++) {
         for (size_t i = 0; i < n; i++)
             sym[i] = space;
         size_t left = bpe_merge_short(b, sym, n);
-        if (!crosses[sym[left - 1]])
+        if (!(j->kinds[sym[left - 1]] & KIND_CROSSES))
             b->runs |= 1ull << n;
     }
-    free(crosses);
-    return 0;
 }
 
 /* ---- the table ---- */
@@ -177,23 +195,33 @@ static inline unsigned pair_at(const uint8_t *p)
     return pair;
 }
 
+static int make_cuts(struct bpe *b, const struct joins *j)
+{
+    b->cuts = malloc(PAIRS);
+    if (!b->cuts)
+        return ERR_NOMEM;
+    for (unsigned pair = 0; pair < PAIRS; pair++) {
+        uint8_t bytes[2] = { (uint8_t)pair, (uint8_t)(pair >> 8) };
+        b->cuts[pair_at(bytes)] = cut_at(j, bytes[0], bytes[1]);
+    }
+    find_runs(b, j);
+    return 0;
+}
+
 int bpe_words_init(struct bpe *b, const struct bpe_config *c)
 {
+    if (b->byte_level || !b->plain || b->ranks_are_ids)
+        return 0;
     struct joins *j = calloc(1, sizeof(*j));
-    int r = j ? 0 : ERR_NOMEM;
-
-    if (j) {
-        j->crossing = BPE_NONE;
+    if (!j)
+        return ERR_NOMEM;
+    j->crossing = BPE_NONE;
+    int r = find_kinds(j, c->vocab);
+    if (r == 0)
         b->words = may_cut(b, c, j);
-    }
-    if (r == 0 && b->words) {
-        b->cuts = malloc(PAIRS);
-        for (unsigned pair = 0; b->cuts && pair < PAIRS; pair++) {
-            uint8_t bytes[2] = { (uint8_t)pair, (uint8_t)(pair >> 8) };
-            b->cuts[pair_at(bytes)] = cut_at(j, bytes[0], bytes[1]);
-        }
-        r = b->cuts ? find_runs(b, c, j) : ERR_NOMEM;
-    }
+    if (r == 0 && b->words)
+        r = make_cuts(b, j);
+    free(j->kinds);
     free(j);
     return r;
 }
