@@ -288,3 +288,32 @@ static inline size_t reference_text(struct reference_bytes *in, char *out, size_
     }
     return n;
 }
+
+/* TEXT with some of its U+2581 written as ' ', as a model reads it that has taken blanks; returns its length. */
+static inline size_t reference_blanks(struct str text, unsigned which, char *out)
+{
+    size_t n = 0, spaces = 0;
+
+    for (size_t i = 0; i < text.n;) {
+        bool space = text.n - i >= 3 && memcmp(text.p + i, "\xe2\x96\x81", 3) == 0;
+        bool blank = space && which >> (spaces++ % 8) & 1;
+        out[n++] = blank ? ' ' : text.p[i];
+        i += blank ? 3 : 1;
+    }
+    return n;
+}
+
+/* What a text is with a mark: the ids of FRONT, ID, the ids of BACK, to WANT. False: the model has no ids for it. */
+static inline bool reference_marked(const struct bpe_config *c, struct str front, uint32_t id, struct str back, uint32_t *want,
+                                    size_t *ret_n)
+{
+    size_t n = 0, more = 0;
+
+    if (front.n && reference_encode(c, front, want, &n) < 0)
+        return false;
+    want[n++] = id;
+    if (back.n && reference_encode(c, back, want + n, &more) < 0)
+        return false;
+    *ret_n = n + more;
+    return true;
+}
