@@ -272,6 +272,7 @@ int bpe_model_new(const struct bpe_config *c, struct model **ret, struct err *er
     b->ranks_are_ids = c->ranks_are_ids;
     b->whole_first = c->ranks_are_ids || c->ignore_merges;
     b->has_unk = c->has_unk;
+    b->unk_missing = c->unk_missing;
     b->unk_id = c->unk_id;
     b->fuse_unk = c->fuse_unk;
     b->byte_fallback = c->byte_fallback;

@@ -113,6 +113,10 @@ static int append(struct ids *ids, const uint32_t *sym, size_t n)
 
 static int no_token(const struct bpe *b, struct str piece, struct err *err)
 {
+    if (b->unk_missing)
+        return err_set(
+            err, ERR_INVALID,
+            "the vocabulary has no token for a character of the text, and not the unk_token either that the model names");
     for (size_t i = 0; i < piece.n; i++)
         if (b->byte_ids[(uint8_t)piece.p[i]] == BPE_NONE)
             return err_set(err, ERR_INVALID, "the vocabulary has no token for the byte 0x%02X; a file of ranks must have all 256",

@@ -72,7 +72,7 @@ struct bpe {
     uint32_t *merged;    /* owned; by rank: the id that a merge makes; NULL: the rank is the id */
     uint32_t ranks_end;  /* one past the highest rank */
     uint32_t *byte_pair; /* owned; where each byte is a token: rank by two bytes, for the first round; NULL = ask the table */
-    bool ranks_are_ids, whole_first /* a piece that is a token is that token */, has_unk, fuse_unk, byte_fallback;
+    bool ranks_are_ids, whole_first /* a piece that is a token is that token */, has_unk, unk_missing, fuse_unk, byte_fallback;
     bool plain; /* symbols are single bytes or characters: neither prefix nor suffix */
     bool byte_level;
     bool all_bytes; /* byte-level: each byte is a token, so that a piece of n bytes has n symbols */
@@ -133,7 +133,7 @@ struct bpe_work {
 };
 void bpe_work_fini(struct bpe_work *w);
 
-/* The symbols of a piece into OUT (room for spread * piece.n); returns how many, or SIZE_MAX: a byte of a rank vocabulary has no token. */
+/* The symbols of a piece into OUT (room for spread * piece.n); returns how many, or SIZE_MAX: a byte of a rank vocabulary has no token, or a character needs an unknown token that is not there. */
 size_t bpe_symbols(const struct bpe *b, struct str piece, uint32_t *out);
 /* Merges sym[0..n) in place, n <= BPE_SHORT; returns how many are left. */
 size_t bpe_merge_short(const struct bpe *b, uint32_t *sym, size_t n);

@@ -56,6 +56,8 @@ struct bpe_config {
     bool ranks_are_ids; /* tiktoken: no merges; the adjacent pair whose bytes together have the lowest id goes first */
     bool fuse_unk, byte_fallback, ignore_merges;
     bool has_unk;
+    bool
+        unk_missing; /* an unknown token is named that is not in the vocabulary: a character that needs it is an error, as `tokenizers` has it */
     uint32_t unk_id;
     struct str continuing_subword_prefix, end_of_word_suffix; /* copied */
 };

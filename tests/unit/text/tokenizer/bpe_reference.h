@@ -46,7 +46,7 @@ static inline bool reference_fallback(const struct bpe_config *c, struct str s, 
     return true;
 }
 
-/* The first symbols of a piece; -1: a rank vocabulary without that byte. */
+/* The first symbols of a piece; -1: a rank vocabulary without that byte, or an unknown token that is not there. */
 static inline int reference_symbols(const struct bpe_config *c, struct str piece, uint32_t *sym, size_t *ret_n)
 {
     const char *p = piece.p, *end = piece.p + piece.n;
@@ -78,7 +78,8 @@ static inline int reference_symbols(const struct bpe_config *c, struct str piece
             if (pending && !c->fuse_unk)
                 sym[n++] = c->unk_id;
             pending = true;
-        }
+        } else if (c->unk_missing)
+            return -1;
     }
     if (pending)
         sym[n++] = c->unk_id;
@@ -270,6 +271,7 @@ static inline bool reference_make(struct reference_case *k, struct reference_byt
     k->config.vocab = reference_vocab(k, in, k->config.ranks_are_ids || (more & 1));
     if (k->config.ranks_are_ids)
         k->config.merges_n = 0;
+    k->config.unk_missing = !k->config.has_unk && (more & 32);
     return k->config.vocab != NULL;
 }
 
