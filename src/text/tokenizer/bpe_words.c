@@ -241,6 +241,8 @@ bool bpe_take_blanks(struct model *m)
     struct bpe *b = CONTAINER_OF(m, struct bpe, model);
     uint32_t space;
 
+    if (b->blanks)
+        return true;
     if (!b->words || b->whole_first || !b->page_of[0] || !vocab_find(m->vocab, STR(SPACE), &space))
         return false;
     b->pages[(size_t)(b->page_of[0] - 1) << BPE_PAGE_BITS | ' '] = space;
