@@ -1,9 +1,10 @@
-"""Text to tokens: the library against public engines, on one core: bench/tokenizer.py --build DIR [--only NAME,...] [--texts KIND,...]
+"""Text to tokens: the library against public engines, on one core: bench/tokenizer.py --build DIR [--only NAME,...] [--texts KIND,...] [--rounds N]
 
 Texts: Python's documentation, the project's code and Python's, Django's messages in Chinese, Japanese and Korean, and in a hundred languages, chat transcripts; 1 to 2 MB each in documents of
 about 4 KB. Ours three times: a new encoder for every document, one encoder that meets every document for the first time, and the same once more (its cache of pieces is warm). The others keep
 what they keep between calls, so they have two numbers: all documents for the first time, and once more. Each is asked in the way that costs it least (batches, no Python lists where it can),
 with one thread, after one small text.
+With several rounds everybody is asked in turn, medians are printed, and how many times as fast as `tokenizers` ours is: on text that is new to both, and once more.
 An engine that gives other tokens than Hugging Face's is marked with *; one that does not take the file is left out.
 """
 
@@ -12,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import statistics
 import struct
 import subprocess
 import sys
@@ -174,12 +176,22 @@ def ours(build, model, path):
     return {k: float(v) for k, v in zip(words[::2], words[1::2])}
 
 
+def ask_rival(name, model, path):
+    """What run_rival printed, or None."""
+    try:
+        done = pinned(sys.executable, __file__, "--rival", name, model, path)
+        return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+    except (subprocess.TimeoutExpired, ValueError, IndexError):
+        return None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--only", help="models, with commas between")
     parser.add_argument("--texts", help="kinds of text, with commas between")
     parser.add_argument("--rivals", help="engines, with commas between; - for none")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--rival", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.rival:
@@ -192,19 +204,24 @@ def main():
         for kind in kinds:
             paths[kind] = pathlib.Path(tmp) / kind
             write_docs(documents(kind), paths[kind])
-        print(f"MB/s on one core\n{'':15}{'':13}" + "".join(f"{c:>12}" for c in ["cold", "first", "warm", *rivals]))
+        print(f"MB/s on one core\n{'':15}{'':13}" + "".join(f"{c:>12}" for c in ["cold", "first", "warm", *rivals, *(["new to both", "once more"] if args.rounds > 1 and "tokenizers" in rivals else [])]))
         about = {}
         for model in models:
             for kind in kinds:
-                us = about[model] = ours(args.build, model, paths[kind])
+                rounds = []
+                for _ in range(args.rounds):
+                    said = {"ours": ours(args.build, model, paths[kind])}
+                    said.update((name, ask_rival(name, model, paths[kind])) for name in rivals)
+                    rounds.append(said)
+                us = about[model] = {k: statistics.median(r["ours"][k] for r in rounds) for k in rounds[0]["ours"]}
                 row = [f"{us['cold_mbs']:.0f}", f"{us['first_mbs']:.0f}", f"{us['warm_mbs']:.0f}"]
                 for name in rivals:
-                    try:
-                        done = pinned(sys.executable, __file__, "--rival", name, model, paths[kind])
-                        said = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
-                    except (subprocess.TimeoutExpired, ValueError, IndexError):
-                        said = None
-                    row.append(f"{said['first']:.0f}/{said['warm']:.0f}{'' if said['same'] else '*'}" if said else "-")
+                    them = [r[name] for r in rounds if r[name]]
+                    median = {k: statistics.median(t[k] for t in them) for k in ("first", "warm")} if them else None
+                    row.append(f"{median['first']:.0f}/{median['warm']:.0f}{'' if all(t['same'] for t in them) else '*'}" if them else "-")
+                times = [(r["ours"]["first_mbs"] / r["tokenizers"]["first"], r["ours"]["warm_mbs"] / r["tokenizers"]["warm"]) for r in rounds if r.get("tokenizers")]
+                if times and args.rounds > 1:
+                    row += [f"{statistics.median(t[k] for t in times):.1f}x" for k in range(2)]
                 print(f"{model:15}{kind:13}" + "".join(f"{c:>12}" for c in row), flush=True)
         print(f"\n{'':15}{'load ms':>10}{'resident MB':>13}{'keeps MB':>10}{'decode ns/id':>14}{'stream ns/id':>14}")
         for model, us in about.items():

@@ -32,6 +32,29 @@ static void compare(const struct model *m, const struct bpe_config *c, struct mo
     free(copy);
 }
 
+/* The same text twice with a mark between, some of its U+2581 as ' '. */
+static void compare_marked(const struct model *m, const struct bpe_config *c, struct model_state *s, struct str text,
+                           unsigned which)
+{
+    static uint32_t want[REFERENCE_SYMBOLS];
+    size_t want_n;
+    struct ids ids = { 0 };
+    char *copy = malloc(2 * text.n + 1);
+
+    expect(copy != NULL);
+    size_t n = reference_blanks(text, which, copy);
+    struct model_mark mark = { (uint32_t)n, (uint32_t)n + 1, 77 };
+    copy[n++] = '~';
+    n += reference_blanks(text, which >> 8, copy + n);
+    char *exact = realloc(copy, n);
+    expect(exact != NULL);
+    bool known = reference_marked(c, text, 77, text, want, &want_n);
+    expect(m->ops->encode_marked(m, s, (struct str){ exact, n }, 0, n, &mark, 1, &ids, NULL) == (known ? 0 : ERR_INVALID));
+    expect(!known || (ids.n == want_n && memcmp(ids.v, want, want_n * sizeof(*want)) == 0));
+    ids_fini(&ids);
+    free(exact);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct reference_bytes in = { data, size };
@@ -49,6 +72,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         expect(m->ops->state_new(m, cache, &s) == 0);
         compare(m, &k.config, s, text, n);
         compare(m, &k.config, s, text, n);
+        m->ops->state_free(s);
+    }
+    for (size_t cache = 0; n > 0 && m->ops->take_blanks(m) && cache <= 256; cache += 256) {
+        struct model_state *s;
+        expect(m->ops->state_new(m, cache, &s) == 0);
+        compare_marked(m, &k.config, s, (struct str){ text, n }, size ? data[size - 1] * 257u : 0);
         m->ops->state_free(s);
     }
     m->ops->free(m);

@@ -1,7 +1,7 @@
 /* text/tokenizer/bpe.c -- the BPE model: tables from vocabulary and merges
  *
- * What is made at load, in this order: merges by pair (bpe_pairs.c); the id that each merge makes; tokens by byte (byte-level) or by character; the fallback tokens <0x00> to <0xFF>; whether text may be cut before
- * U+2581.
+ * What is made at load, in this order: merges by pair (bpe_pairs.c); the id that each merge makes; tokens by byte (byte-level) or by character; the fallback tokens <0x00> to <0xFF>; where
+ * text may be cut (bpe_words.c).
  * Rank vocabularies (tiktoken) list no merges: any two neighbours whose bytes together are a token may merge, with the token's id as rank. All such pairs are made here, so that encoding has one way only.
  * Half a million pairs in one word each, at most half full: 8 MiB.
  */
@@ -15,7 +15,6 @@
 #define RANK_TOKEN_MAX 512 /* bytes of a token in a file of ranks: its splits are looked at one by one */
 #define BYTE_PAIRS     ((size_t)65536)
 #define PAGE_CHARS     ((size_t)1 << BPE_PAGE_BITS)
-#define SPACE          "\xe2\x96\x81" /* U+2581 */
 
 static size_t memory(const struct model *m)
 {
@@ -23,7 +22,7 @@ static size_t memory(const struct model *m)
 
     return sizeof(*b) + vocab_memory(m->vocab) + bpe_pairs_memory(&b->pairs) + (b->merged ? b->ranks_end * sizeof(uint32_t) : 0) +
            (b->byte_pair ? BYTE_PAIRS * sizeof(uint32_t) : 0) + (b->page_of ? BPE_PAGES * sizeof(uint16_t) : 0) +
-           b->pages_n * PAGE_CHARS * sizeof(uint32_t);
+           b->pages_n * PAGE_CHARS * sizeof(uint32_t) + bpe_words_memory(b);
 }
 
 static void free_model(struct model *m)
@@ -36,6 +35,8 @@ static void free_model(struct model *m)
     free(b->merged);
     free(b->byte_pair);
     free(b->affixes);
+    free(b->cuts);
+    free(b->ascii_pair);
     free(b->page_of);
     free(b->pages);
     free(b);
@@ -46,6 +47,8 @@ static const struct model_ops OPS = {
     .state_new = bpe_state_new,
     .state_free = bpe_state_free,
     .encode = bpe_encode,
+    .take_blanks = bpe_take_blanks,
+    .encode_marked = bpe_encode_marked,
     .memory = memory,
     .free = free_model,
 };
@@ -213,75 +216,6 @@ static int find_chars(struct bpe *b)
     return 0;
 }
 
-/* ---- words ---- */
-
-/* Marks the bytes that stand before a U+2581 inside TEXT, but for those of another one. False: what stands there may not be what it looks like (the token of a byte). */
-static bool note_joins(struct bpe *b, struct str text)
-{
-    for (size_t at = 3; text.n >= 3 && at <= text.n - 3; at++)
-        if (memcmp(text.p + at, SPACE, 3) == 0 && memcmp(text.p + at - 3, SPACE, 3) != 0) {
-            b->joins[(uint8_t)text.p[at - 1]] = true;
-            if (str_find(text, STR("<0x")) != STR_NPOS)
-                return false;
-        }
-    for (size_t at = 1; at < 3 && at + 3 <= text.n; at++) /* fewer than three bytes in front: no U+2581 */
-        if (memcmp(text.p + at, SPACE, 3) == 0)
-            b->joins[(uint8_t)text.p[at - 1]] = true;
-    return true;
-}
-
-/* The same for ASCII characters side by side. False: a token of a byte is part of TEXT, whose name is not what it stands for. */
-static bool note_ascii(struct bpe *b, struct str text)
-{
-    for (size_t at = 1; at < text.n; at++) {
-        uint8_t p = (uint8_t)text.p[at - 1], c = (uint8_t)text.p[at];
-        if (p < 0x80 && c < 0x80)
-            b->ascii_joins[p][c / 64] |= 1ull << (c % 64);
-    }
-    return str_find(text, STR("<0x")) == STR_NPOS;
-}
-
-static bool any_join(const struct bpe *b)
-{
-    return memchr(b->joins, true, sizeof(b->joins)) != NULL;
-}
-
-/* Has each byte that a character without token may consist of its fallback? An ASCII character that is a token needs none (Gemma has no <0x09>). */
-static bool never_unknown(const struct bpe *b)
-{
-    bool never = b->byte_fallback;
-
-    for (unsigned i = 0; never && i < 256; i++) {
-        char byte = (char)i;
-        uint32_t id;
-        never = b->fallback_ids[i] != BPE_NONE || (i < 0x80 && vocab_find(b->model.vocab, (struct str){ &byte, 1 }, &id));
-    }
-    return never;
-}
-
-/* May text be cut before each U+2581 that follows something else, unless a token holds it together with the byte before (b->joins)? Symbols then must not depend on what lies beyond: no fused unknowns, and U+2581 is a token, so that it never becomes another symbol. What a merge makes
- * with such a place inside says which bytes hold it together (gemma3: ">▁</"). A token's name is the text of its symbols, but for the unknown token, which may stand for anything that is not U+2581: it must not look like a run of these. */
-static bool may_cut(struct bpe *b, const struct bpe_config *c)
-{
-    struct str text;
-    uint32_t id;
-    bool known = never_unknown(b);
-
-    if (b->byte_level || !b->plain || b->ranks_are_ids || !vocab_find(b->model.vocab, STR(SPACE), &id))
-        return false;
-    if (!known && (b->byte_fallback || (b->has_unk && b->fuse_unk)))
-        return false;
-    if (!known && b->has_unk && vocab_bytes(b->model.vocab, b->unk_id, &text) && (text.n == 0 || str_has_prefix(text, STR(SPACE))))
-        return false;
-    b->ascii_cuts = known;
-    for (size_t i = 0; i < c->merges_n; i++) {
-        if (!vocab_bytes(b->model.vocab, c->merges[i].merged, &text) || !note_joins(b, text))
-            return false;
-        b->ascii_cuts = note_ascii(b, text) && b->ascii_cuts;
-    }
-    return known || !any_join(b);
-}
-
 /* ---- the model ---- */
 
 static int take_affixes(struct bpe *b, const struct bpe_config *c, struct err *err)
@@ -322,8 +256,7 @@ static int build(struct bpe *b, const struct bpe_config *c, struct err *err)
     r = b->byte_level ? find_byte_pairs(b) : find_chars(b);
     if (r < 0)
         return r;
-    b->words = may_cut(b, c);
-    return 0;
+    return bpe_words_init(b, c);
 }
 
 int bpe_model_new(const struct bpe_config *c, struct model **ret, struct err *err)
@@ -339,6 +272,7 @@ int bpe_model_new(const struct bpe_config *c, struct model **ret, struct err *er
     b->ranks_are_ids = c->ranks_are_ids;
     b->whole_first = c->ranks_are_ids || c->ignore_merges;
     b->has_unk = c->has_unk;
+    b->unk_missing = c->unk_missing;
     b->unk_id = c->unk_id;
     b->fuse_unk = c->fuse_unk;
     b->byte_fallback = c->byte_fallback;

@@ -9,7 +9,7 @@
  *
  * The cache is a table of lines of 64 bytes, two entries each; a new entry pushes the older of its line out. Longer pieces have a table of their own with one entry of 128 bytes in each place. The sizes are fixed
  * when the state is made; keys are compared byte by byte, so that a collision costs time only. A block of pieces is hashed and its lines are asked for before the first is looked at.
- * SentencePiece-style text comes as one long piece. Where no merge crosses to a U+2581 from what stands in front of it (verified at load) it is cut there, and its words take the way of pieces.
+ * SentencePiece-style text comes as one long piece; it is cut into words (bpe_words.c), which take the way of pieces.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 
 #define KEY_BYTES   15
 #define ENTRY_IDS   4
-#define BLOCK       32
+#define BLOCK       64
 #define CACHE_LEAST 256   /* bytes; one line and one longer entry */
 #define SYM_KEPT    65536 /* symbols; a longer piece gives its room back */
 #define COUNT_BITS  24    /* ids are below 2^24; the number of ids lies above the first */
@@ -113,6 +113,10 @@ static int append(struct ids *ids, const uint32_t *sym, size_t n)
 
 static int no_token(const struct bpe *b, struct str piece, struct err *err)
 {
+    if (b->unk_missing)
+        return err_set(
+            err, ERR_INVALID,
+            "the vocabulary has no token for a character of the text, and not the unk_token either that the model names");
     for (size_t i = 0; i < piece.n; i++)
         if (b->byte_ids[(uint8_t)piece.p[i]] == BPE_NONE)
             return err_set(err, ERR_INVALID, "the vocabulary has no token for the byte 0x%02X; a file of ranks must have all 256",
@@ -161,7 +165,10 @@ static int encode_piece(const struct bpe *b, struct model_state *s, struct str p
         return encode_long(b, s, piece, ids, err);
     if (b->byte_pair)
         return append(ids, sym, bpe_merge_bytes(b, piece, sym));
-    size_t n = bpe_symbols(b, piece, sym);
+    size_t n = b->ascii_pair ? bpe_merge_ascii(b, piece, sym) : 0;
+    if (n)
+        return append(ids, sym, n);
+    n = bpe_symbols(b, piece, sym);
     if (n == SIZE_MAX)
         return no_token(b, piece, err);
     return append(ids, sym, bpe_merge_short(b, sym, n));
@@ -236,6 +243,7 @@ struct place {
     struct key key;
     struct line *line;
     struct long_entry *longer;
+    uint32_t given; /* BPE_NONE = a piece; else the id that stands here whatever the text is */
 };
 
 /* The ids of a piece to OUT, which has room for LONG_IDS; how many, 0 = not in the cache. Of two entries the one to look at is chosen without a branch: which it is cannot be foretold. */
@@ -275,19 +283,19 @@ static int encode_new(const struct bpe *b, struct model_state *s, const struct p
     return ids_reserve(ids, BLOCK * LONG_IDS) ? 0 : ERR_NOMEM;
 }
 
-/* Up to BLOCK pieces with the cache. There is always room for what the rest of the block can find in it. */
-static int encode_block(const struct bpe *b, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
-                        const char *readable, bool whole, struct ids *ids, struct err *err)
+/* The places of up to BLOCK pieces, on their way from memory. */
+static inline void find_places(const struct model_state *s, const char *text, size_t at, const uint32_t *ends,
+                               const uint32_t *given, size_t n, const char *readable, struct place *places)
 {
-    struct place places[BLOCK];
     struct line *lines = s->lines;
-    size_t at = begin, mask = s->mask;
+    size_t mask = s->mask;
 
     for (size_t k = 0; k < n; at = ends[k], k++) {
         struct place *p = &places[k];
         size_t len = ends[k] - at;
-        p->line = NULL;
-        p->longer = NULL;
+        *p = (struct place){ .given = given ? given[k] : BPE_NONE };
+        if (given && given[k] != BPE_NONE)
+            continue;
         if (_likely_(len <= KEY_BYTES)) {
             p->key = key_of(text + at, len, readable);
             p->line = &lines[hash_of(p->key) & mask];
@@ -298,13 +306,26 @@ static int encode_block(const struct bpe *b, struct model_state *s, const char *
             __builtin_prefetch(p->longer->ids);
         }
     }
+}
+
+/* Up to BLOCK pieces with the cache; GIVEN: ids that stand between them, or NULL. There is always room for what the rest of the block can find in it. */
+static inline int encode_block(const struct bpe *b, struct model_state *s, const char *text, size_t begin, const uint32_t *ends,
+                               const uint32_t *given, size_t n, const char *readable, bool whole, struct ids *ids, struct err *err)
+{
+    struct place places[BLOCK];
+    size_t at = begin;
+
+    find_places(s, text, begin, ends, given, n, readable, places);
     if (!ids_reserve(ids, BLOCK * LONG_IDS))
         return ERR_NOMEM;
     uint32_t *out = ids->v + ids->n; /* beside ids->n, so that it stays in a register */
-    at = begin;
     for (size_t k = 0; k < n; at = ends[k], k++) {
         const struct place *p = &places[k];
         struct str piece = { text + at, ends[k] - at };
+        if (given && p->given != BPE_NONE) {
+            *out++ = p->given;
+            continue;
+        }
         size_t got = _likely_(p->line != NULL) ? find_short(p->line, p->key, out) : find_long(p->longer, piece, out);
         if (_likely_(got > 0)) {
             out += got;
@@ -321,93 +342,81 @@ static int encode_block(const struct bpe *b, struct model_state *s, const char *
 }
 
 static int encode_pieces(const struct bpe *b, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
-                         const char *readable, bool whole, struct ids *ids, struct err *err)
+                         const char *readable, struct ids *ids, struct err *err)
 {
     int r = 0;
 
     for (size_t k = 0; r == 0 && s->lines && k < n; k += BLOCK)
-        r = encode_block(b, s, text, k ? ends[k - 1] : begin, ends + k, MIN(n - k, BLOCK), readable, whole, ids, err);
+        r = encode_block(b, s, text, k ? ends[k - 1] : begin, ends + k, NULL, MIN(n - k, BLOCK), readable, /* whole= */ true, ids,
+                         err);
     for (size_t k = 0; r == 0 && !s->lines && k < n; k++) {
         size_t at = k ? ends[k - 1] : begin;
-        r = encode_piece(b, s, (struct str){ text + at, ends[k] - at }, whole, ids, err);
+        r = encode_piece(b, s, (struct str){ text + at, ends[k] - at }, /* whole= */ true, ids, err);
     }
     return r;
 }
 
 /* ---- words ---- */
 
-static bool is_space(const char *p)
-{
-    return p[0] == '\xe2' && p[1] == '\x96' && p[2] == '\x81';
-}
+/* Words of one or several segments, with ids given between them. */
+struct batch {
+    const struct bpe *b; /* borrowed, as all here */
+    struct model_state *s;
+    const char *text, *readable;
+    struct ids *ids;
+    struct err *err;
+    size_t begin; /* of the first word */
+    size_t n;
+    uint32_t ends[BLOCK], given[BLOCK];
+};
 
-/* As word_end, which cuts in fewer places. */
-static size_t short_word_end(const struct bpe *b, const char *text, size_t at, size_t end)
+static int flush_batch(struct batch *q)
 {
-    while (end - at >= 3 && is_space(text + at))
-        at += 3;
-    for (at++; at < end; at++) {
-        uint8_t p = (uint8_t)text[at - 1], c = (uint8_t)text[at];
-        if (c < 0x80) {
-            if (p < 0x80 && !(b->ascii_joins[p][c / 64] >> (c % 64) & 1))
-                return at;
-        } else if (end - at >= 3 && is_space(text + at)) {
-            if (!b->joins[p])
-                return at;
-            while (end - at >= 3 && is_space(text + at))
-                at += 3;
-            at--; /* what is behind the run may end the word */
-        }
-    }
-    return end;
-}
-
-/* The first place behind AT (which may begin with a run of U+2581) where text may be cut, or END. */
-static size_t word_end(const struct bpe *b, const char *text, size_t at, size_t end)
-{
-    while (end - at >= 3 && is_space(text + at))
-        at += 3;
-    while (end - at >= 3) {
-        uint64_t x, found;
-        if (end - at >= 8) {
-            memcpy(&x, text + at, 8);
-            x ^= 0xe2e2e2e2e2e2e2e2u;
-            found = (x - 0x0101010101010101u) & ~x & 0x8080808080808080u;
-            if (!found) {
-                at += 8;
-                continue;
-            }
-            at += (size_t)__builtin_ctzll(found) / 8;
-            if (end - at < 3)
-                break;
-        }
-        if (!is_space(text + at)) {
-            at++;
-            continue;
-        }
-        if (!b->joins[(uint8_t)text[at - 1]])
-            return at;
-        while (end - at >= 3 && is_space(text + at)) /* all of the run stays with what is in front of it */
-            at += 3;
-    }
-    return end;
-}
-
-static int encode_words(const struct bpe *b, struct model_state *s, const char *text, size_t begin, size_t end,
-                        const char *readable, struct ids *ids, struct err *err)
-{
-    uint32_t ends[BLOCK], id;
+    size_t at = q->begin;
     int r = 0;
 
-    if (b->whole_first && vocab_find(b->model.vocab, (struct str){ text + begin, end - begin }, &id))
-        return append(ids, &id, 1);
-    for (size_t at = begin; r == 0 && at < end; at = ends[BLOCK - 1]) {
-        size_t n = 0, to = at;
-        for (; n < BLOCK && to < end; n++)
-            ends[n] = (uint32_t)(to = b->ascii_cuts ? short_word_end(b, text, to, end) : word_end(b, text, to, end));
-        r = encode_pieces(b, s, text, at, ends, n, readable, /* whole= */ false, ids, err);
-        ends[BLOCK - 1] = (uint32_t)to;
+    if (q->s->lines && q->n)
+        r = encode_block(q->b, q->s, q->text, at, q->ends, q->given, q->n, q->readable, /* whole= */ false, q->ids, q->err);
+    for (size_t k = 0; r == 0 && !q->s->lines && k < q->n; at = q->ends[k], k++) {
+        if (q->given[k] == BPE_NONE)
+            r = encode_piece(q->b, q->s, (struct str){ q->text + at, q->ends[k] - at }, /* whole= */ false, q->ids, q->err);
+        else
+            r = append(q->ids, &q->given[k], 1);
     }
+    q->begin = q->n ? q->ends[q->n - 1] : q->begin;
+    q->n = 0;
+    return r;
+}
+
+static int put_words(struct batch *q, size_t begin, size_t end)
+{
+    struct bpe_cutter c;
+    uint32_t id;
+    int r = 0;
+
+    if (q->b->whole_first && vocab_find(q->b->model.vocab, (struct str){ q->text + begin, end - begin }, &id)) {
+        q->ends[q->n] = (uint32_t)end;
+        q->given[q->n++] = id;
+        return q->n == BLOCK ? flush_batch(q) : 0;
+    }
+    bpe_cutter_init(&c, q->b, q->text, begin, end);
+    for (bool more = true; more && r == 0;) {
+        size_t n = bpe_cutter_fill(&c, q->ends + q->n, BLOCK - q->n);
+        memset(q->given + q->n, 0xff, n * sizeof(*q->given)); /* BPE_NONE */
+        q->n += n;
+        more = q->ends[q->n - 1] != end;
+        if (q->n == BLOCK)
+            r = flush_batch(q);
+    }
+    return r;
+}
+
+static int explain(int r, struct err *err)
+{
+    if (r == ERR_NOMEM)
+        return err_set(err, r, "no memory for the ids of the text");
+    if (r == ERR_LIMIT)
+        return err_set(err, r, "a stretch of the text that cannot be cut is too long to be merged: more than 4,194,304 characters");
     return r;
 }
 
@@ -419,12 +428,36 @@ int bpe_encode(const struct model *m, struct model_state *s, const char *text, s
     int r = 0;
 
     if (!b->words)
-        r = encode_pieces(b, s, text, begin, ends, n, readable, /* whole= */ true, ids, err);
-    for (size_t k = 0; r == 0 && b->words && k < n; k++)
-        r = encode_words(b, s, text, k ? ends[k - 1] : begin, ends[k], readable, ids, err);
-    if (r == ERR_NOMEM)
-        return err_set(err, r, "no memory for the ids of the text");
-    if (r == ERR_LIMIT)
-        return err_set(err, r, "a stretch of the text that cannot be cut is too long to be merged: more than 4,194,304 characters");
-    return r;
+        return explain(encode_pieces(b, s, text, begin, ends, n, readable, ids, err), err);
+    struct batch q = { .b = b, .s = s, .text = text, .readable = readable, .ids = ids, .err = err, .begin = begin };
+    for (size_t k = 0; r == 0 && k < n; k++)
+        r = put_words(&q, k ? ends[k - 1] : begin, ends[k]);
+    return explain(r == 0 ? flush_batch(&q) : r, err);
+}
+
+int bpe_encode_marked(const struct model *m, struct model_state *s, struct str text, size_t begin, size_t end,
+                      const struct model_mark *marks, size_t n, struct ids *ids, struct err *err)
+{
+    struct batch q = { .b = CONTAINER_OF(m, struct bpe, model),
+                       .s = s,
+                       .text = text.p,
+                       .readable = text.p + text.n,
+                       .ids = ids,
+                       .err = err,
+                       .begin = begin };
+    size_t at = begin;
+    int r = 0;
+
+    for (size_t k = 0; r == 0 && k < n; at = marks[k].end, k++) {
+        if (marks[k].start > at)
+            r = put_words(&q, at, marks[k].start);
+        if (r < 0)
+            break;
+        q.ends[q.n] = marks[k].end;
+        q.given[q.n++] = marks[k].id;
+        r = q.n == BLOCK ? flush_batch(&q) : 0;
+    }
+    if (r == 0 && at < end)
+        r = put_words(&q, at, end);
+    return explain(r == 0 ? flush_batch(&q) : r, err);
 }

@@ -4,7 +4,8 @@
  *   bpe_pairs.c    the table of merges: two neighbours to the rank of their merge
  *   bpe_symbols.c  a piece to the symbols that merging begins with
  *   bpe_merge.c    merging: short pieces in an array, long ones with buckets by rank
- *   bpe_encode.c   batches of pieces: the cache of pieces, words of SentencePiece-style text
+ *   bpe_words.c    words of SentencePiece-style text: where it may be cut
+ *   bpe_encode.c   batches of pieces: the cache of pieces
  *
  * Priority is (rank, position) everywhere: of all neighbours with a merge the lowest rank goes first, the leftmost on ties.
  */
@@ -71,14 +72,16 @@ struct bpe {
     uint32_t *merged;    /* owned; by rank: the id that a merge makes; NULL: the rank is the id */
     uint32_t ranks_end;  /* one past the highest rank */
     uint32_t *byte_pair; /* owned; where each byte is a token: rank by two bytes, for the first round; NULL = ask the table */
-    bool ranks_are_ids, whole_first /* a piece that is a token is that token */, has_unk, fuse_unk, byte_fallback;
+    bool ranks_are_ids, whole_first /* a piece that is a token is that token */, has_unk, unk_missing, fuse_unk, byte_fallback;
     bool plain; /* symbols are single bytes or characters: neither prefix nor suffix */
     bool byte_level;
-    bool all_bytes;               /* byte-level: each byte is a token, so that a piece of n bytes has n symbols */
-    bool words;                   /* text may be cut in front of a U+2581 that follows something else, ... */
-    bool joins[256];              /* ... unless that ends in one of these bytes: a merge crosses there */
-    bool ascii_cuts;              /* and between two ASCII characters that stand side by side in no token that a merge makes */
-    uint64_t ascii_joins[128][2]; /* bit c of row p: c behind p stands in such a token */
+    bool all_bytes; /* byte-level: each byte is a token, so that a piece of n bytes has n symbols */
+    bool words;     /* text may be cut where `cuts` says */
+    uint8_t *
+        cuts; /* owned; NULL without words; by two bytes: 1 = a cut may be between them; where the second begins a U+2581: in front of a run of these */
+    bool blanks;          /* ' ' is read as U+2581 */
+    uint32_t *ascii_pair; /* owned; where blanks are taken: rank by two ASCII characters, 128 * 128; NULL = none */
+    uint64_t runs;        /* bit n: n of U+2581 are a word of their own */
     uint32_t unk_id;
     uint32_t spread; /* symbols that one byte of text may become at most */
     char *affixes;   /* owned; prefix, then suffix */
@@ -95,6 +98,26 @@ static inline uint32_t bpe_merged(const struct bpe *b, uint32_t rank)
     return b->merged ? b->merged[rank] : rank;
 }
 
+/* ---- words ---- */
+
+int bpe_words_init(struct bpe *b,
+                   const struct bpe_config *c) _must_check_; /* at load, when all else is there: words, cuts, runs. ERR_NOMEM */
+bool bpe_take_blanks(struct model *m);
+size_t bpe_words_memory(const struct bpe *b);
+
+/* Cuts text[begin, end) into words, some at a time. */
+struct bpe_cutter {
+    const struct bpe *b; /* borrowed */
+    const char *text;    /* borrowed */
+    size_t begin, end;
+    size_t base, next; /* `bits` are of base and what is behind it; next: places not looked at yet */
+    uint64_t bits;
+    size_t run_end; /* the next end, if not 0: of a run of U+2581 */
+};
+void bpe_cutter_init(struct bpe_cutter *c, const struct bpe *b, const char *text, size_t begin, size_t end);
+/* The ends of up to MAX (> 0) more words; the last end of all is the text's. */
+size_t bpe_cutter_fill(struct bpe_cutter *c, uint32_t *ends, size_t max);
+
 /* ---- encoding ---- */
 
 #define BPE_SHORT 48 /* symbols up to which an array with a linear search is the fastest */
@@ -110,12 +133,14 @@ struct bpe_work {
 };
 void bpe_work_fini(struct bpe_work *w);
 
-/* The symbols of a piece into OUT (room for spread * piece.n); returns how many, or SIZE_MAX: a byte of a rank vocabulary has no token. */
+/* The symbols of a piece into OUT (room for spread * piece.n); returns how many, or SIZE_MAX: a byte of a rank vocabulary has no token, or a character needs an unknown token that is not there. */
 size_t bpe_symbols(const struct bpe *b, struct str piece, uint32_t *out);
 /* Merges sym[0..n) in place, n <= BPE_SHORT; returns how many are left. */
 size_t bpe_merge_short(const struct bpe *b, uint32_t *sym, size_t n);
 /* The same from bytes, for a model with byte_pair: symbols and first ranks are looked up here. */
 size_t bpe_merge_bytes(const struct bpe *b, struct str piece, uint32_t *sym);
+/* The same from ASCII that are all tokens, for a model with ascii_pair; 0 = the piece has something else. */
+size_t bpe_merge_ascii(const struct bpe *b, struct str piece, uint32_t *sym);
 /* The same for any n. ERR_NOMEM, ERR_LIMIT. */
 int bpe_merge_long(const struct bpe *b, struct bpe_work *w, uint32_t *sym, size_t n, size_t *ret_n) _must_check_;
 
@@ -123,3 +148,5 @@ int bpe_state_new(const struct model *m, size_t cache_bytes, struct model_state 
 void bpe_state_free(struct model_state *s);
 int bpe_encode(const struct model *m, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
                struct ids *ids, struct err *err) _must_check_;
+int bpe_encode_marked(const struct model *m, struct model_state *s, struct str text, size_t begin, size_t end,
+                      const struct model_mark *marks, size_t n, struct ids *ids, struct err *err) _must_check_;

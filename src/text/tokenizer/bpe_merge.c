@@ -74,6 +74,23 @@ size_t bpe_merge_bytes(const struct bpe *b, struct str piece, uint32_t *sym)
     return piece.n < 2 ? piece.n : merge_ranked(b, sym, ranks, piece.n);
 }
 
+size_t bpe_merge_ascii(const struct bpe *b, struct str piece, uint32_t *sym)
+{
+    const uint32_t *ids = b->pages + ((size_t)(b->page_of[0] - 1) << BPE_PAGE_BITS);
+    const uint8_t *p = (const uint8_t *)piece.p;
+    uint32_t ranks[BPE_SHORT];
+    bool known = true;
+
+    for (size_t i = 0; i < piece.n; i++) {
+        if (p[i] >= 0x80)
+            return 0;
+        sym[i] = ids[p[i]];
+        known &= sym[i] != BPE_NONE;
+        ranks[i] = b->ascii_pair[(size_t)(i ? p[i - 1] : 0) << 7 | p[i]];
+    }
+    return !known ? 0 : piece.n < 2 ? piece.n : merge_ranked(b, sym, ranks + 1, piece.n);
+}
+
 /* ---- long ---- */
 
 struct entry {

@@ -32,6 +32,7 @@ struct putter {
     uint32_t *out;
     size_t n;
     bool pending; /* an unknown character that is not put yet */
+    bool failed;  /* it has no token at all */
 };
 
 static void flush(struct putter *p)
@@ -62,7 +63,8 @@ static void put_unknown(struct putter *p, struct str text)
         if (!b->fuse_unk)
             flush(p);
         p->pending = true;
-    }
+    } else if (b->unk_missing)
+        p->failed = true;
 }
 
 /* A character with prefix and suffix: in a vocabulary it may stand for more than itself. */
@@ -120,7 +122,7 @@ static size_t of_bytes(const struct bpe *b, struct str piece, uint32_t *out)
             put_unknown(&p, spell_byte(s[i], text));
     }
     flush(&p);
-    return p.n;
+    return p.failed ? SIZE_MAX : p.n;
 }
 
 static size_t of_chars(const struct bpe *b, struct str piece, uint32_t *out)
@@ -139,7 +141,7 @@ static size_t of_chars(const struct bpe *b, struct str piece, uint32_t *out)
             put_unknown(&p, text);
     }
     flush(&p);
-    return p.n;
+    return p.failed ? SIZE_MAX : p.n;
 }
 
 size_t bpe_symbols(const struct bpe *b, struct str piece, uint32_t *out)

@@ -13,12 +13,22 @@
 struct model;
 struct model_state; /* each model defines its own; opaque outside */
 
+/* text[start, end) is that id, whatever the model would say. */
+struct model_mark {
+    uint32_t start, end, id;
+};
+
 struct model_ops {
     const char *name; /* "BPE" ... as tokenizer.json writes it */
     int (*state_new)(const struct model *m, size_t cache_bytes, struct model_state **ret);
     void (*state_free)(struct model_state *s);
     int (*encode)(const struct model *m, struct model_state *s, const char *text, size_t begin, const uint32_t *ends, size_t n,
                   struct ids *ids, struct err *err);
+    /* At load: from now on ' ' in a text is U+2581, so that a text need not be rewritten; false: this model cannot do that. NULL: no model of this kind can. */
+    bool (*take_blanks)(struct model *m);
+    /* When it has taken blanks: text[begin, end), cut at the marks. Each begins where the text does or behind the one before (with lstrip and rstrip it may reach back). */
+    int (*encode_marked)(const struct model *m, struct model_state *s, struct str text, size_t begin, size_t end,
+                         const struct model_mark *marks, size_t n, struct ids *ids, struct err *err);
     size_t (*memory)(const struct model *m);
     void (*free)(struct model *m);
 };
@@ -46,6 +56,8 @@ struct bpe_config {
     bool ranks_are_ids; /* tiktoken: no merges; the adjacent pair whose bytes together have the lowest id goes first */
     bool fuse_unk, byte_fallback, ignore_merges;
     bool has_unk;
+    bool
+        unk_missing; /* an unknown token is named that is not in the vocabulary: a character that needs it is an error, as `tokenizers` has it */
     uint32_t unk_id;
     struct str continuing_subword_prefix, end_of_word_suffix; /* copied */
 };

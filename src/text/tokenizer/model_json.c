@@ -205,6 +205,7 @@ static int parse_bpe(struct json v, const struct place *at, struct model **ret, 
     if (r < 0)
         return r;
     c.has_unk = unk.n && vocab_find_text(c.vocab, unk, &c.unk_id);
+    c.unk_missing = !c.has_unk && !json_is_null(json_get(v, STR("unk_token")));
     return build_bpe(v, &c, at, ret, err);
 }
 

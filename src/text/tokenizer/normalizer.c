@@ -421,11 +421,11 @@ static struct str strip(struct str s, bool left, bool right)
 
 #define SHORT_TEXT 4
 
-/* One byte for a few, as SentencePiece's ' ' for U+2581: all of IN goes by once, without a branch for each word. */
+/* One byte for a few, as SentencePiece's ' ' for U+2581: all of IN goes by once, without a branch for each word and without reading what was just written. */
 static bool replace_byte(char what, struct str with, struct str in, struct buf *out)
 {
     size_t n = 0;
-    char words[2][SHORT_TEXT] = { { 0 }, { 0 } }; /* the byte itself, and what replaces it */
+    char word[SHORT_TEXT] = { 0 };
     for (size_t i = 0; i < in.n; i++)
         n += in.p[i] == what;
     if (!n)
@@ -433,11 +433,11 @@ static bool replace_byte(char what, struct str with, struct str in, struct buf *
     char *to = buf_reserve(out, in.n + n * with.n + SHORT_TEXT); /* what is written last may reach behind its end */
     if (!to)
         return true;
-    memcpy(words[1], with.p, with.n);
+    memcpy(word, with.p, with.n);
     for (size_t i = 0; i < in.n; i++) {
         bool hit = in.p[i] == what;
-        words[0][0] = in.p[i];
-        memcpy(to, words[hit], SHORT_TEXT);
+        memcpy(to, word, SHORT_TEXT);
+        *to = hit ? word[0] : in.p[i];
         to += hit ? with.n : 1;
     }
     out->n = (size_t)(to - out->p);

@@ -81,8 +81,8 @@ void tokenizer_encoder_free(struct tokenizer_encoder *e); /* before its tokenize
 
 #define ENCODE_SPECIALS 1u /* add what the post-processor adds: BOS, [CLS] ... */
 
-/* Appends the ids of TEXT to *IDS. 0, ERR_INVALID (the model has no token for a character and no unknown token either), ERR_LIMIT (a regex gave up, or a stretch without any place to cut has
- * more than 4 Mi characters), ERR_NOMEM. */
+/* Appends the ids of TEXT to *IDS. 0, ERR_INVALID (a character has no token, and the model no unknown token or one that is not in the vocabulary), ERR_LIMIT (a regex gave up, or a stretch
+ * without any place to cut, that a BPE model merges as one, has more than 4 Mi (4,194,304) characters, those included that the normalizer puts in front of or between the text's own), ERR_NOMEM. */
 int tokenizer_encode(struct tokenizer_encoder *e, struct str text, unsigned flags, struct ids *ids, struct err *err) _must_check_;
 
 /* ---- decoding (detokenizer.h streams) ---- */

@@ -19,6 +19,7 @@
 #include "text/tokenizer/valid_text.h"
 
 #define BATCH    256
+#define MARKS    64
 #define TEXT_MAX (UINT32_MAX - 64u) /* of a segment: ends are 32 bits */
 
 struct tokenizer_encoder {
@@ -30,8 +31,14 @@ struct tokenizer_encoder {
     uint32_t ends[BATCH];
 };
 
-enum way tokenizer_choose_way(const struct tokenizer *t)
+enum way tokenizer_choose_way(struct tokenizer *t)
 {
+    struct normalizer_spm spm;
+
+    if (!t->pretokenizer && t->model->ops->take_blanks && normalizer_is_spm(t->normalizer, &spm) && spm.prepend.n == 0 &&
+        str_eq(spm.space, STR("\xe2\x96\x81")) && !added_tokens_has(t->added, /* normalized= */ true) &&
+        t->model->ops->take_blanks(t->model))
+        return WAY_BLANKS;
     if (!t->pretokenizer)
         return WAY_WHOLE;
     return t->scanner ? WAY_SCANNER : WAY_GENERIC;
@@ -89,6 +96,7 @@ static int encode_segment(struct tokenizer_encoder *e, struct str segment, bool 
         return 0;
     case WAY_WHOLE:
         return model_encode(t->model, e->state, segment.p, 0, &(uint32_t){ (uint32_t)segment.n }, 1, ids, err);
+    case WAY_BLANKS: /* encode_marked */
     case WAY_GENERIC:
         break;
     }
@@ -143,6 +151,29 @@ static int encode_text(struct tokenizer_encoder *e, struct str text, struct ids 
     return done < text.n ? encode_gap(e, str_skip(text, done), done == 0, ids, err) : 0;
 }
 
+/* The same at once, for a model that takes the text as it is. */
+static int encode_marked(struct tokenizer_encoder *e, struct str text, struct ids *ids, struct err *err)
+{
+    const struct tokenizer *t = e->t;
+    const struct model_ops *ops = t->model->ops;
+    const struct added_token *token;
+    struct model_mark marks[MARKS];
+    size_t n = 0, begin = 0, from = 0, done = 0, start, end;
+
+    while ((token = added_tokens_next(t->added, /* normalized= */ false, text, from, done, &start, &end, &from))) {
+        marks[n++] = (struct model_mark){ (uint32_t)start, (uint32_t)end, token->id };
+        done = end;
+        if (n < MARKS)
+            continue;
+        int r = ops->encode_marked(t->model, e->state, text, begin, done, marks, n, ids, err);
+        if (r < 0)
+            return r;
+        begin = done;
+        n = 0;
+    }
+    return ops->encode_marked(t->model, e->state, text, begin, text.n, marks, n, ids, err);
+}
+
 /* The ids from BASE on are cut to what tokenizer.json allows, with room for ADDED ids of specials. */
 static int truncate(const struct truncation *c, struct ids *ids, size_t base, size_t added, struct err *err)
 {
@@ -187,7 +218,7 @@ int tokenizer_encode(struct tokenizer_encoder *e, struct str text, unsigned flag
     if (specials)
         put_all(ids, t->post.before, t->post.before_n);
     size_t base = ids->n;
-    r = encode_text(e, text, ids, err);
+    r = t->way == WAY_BLANKS ? encode_marked(e, text, ids, err) : encode_text(e, text, ids, err);
     if (r >= 0)
         r = truncate(&t->truncation, ids, base, specials ? t->post.before_n + t->post.after_n : 0, err);
     if (r >= 0 && specials)

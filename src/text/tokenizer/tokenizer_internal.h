@@ -19,7 +19,8 @@
 /* How segments of text become pieces for the model. */
 enum way {
     WAY_SCANNER, /* normalizer none or NFC; a scanner cuts the normal text, which is nearly always the text itself */
-    WAY_WHOLE,   /* no pre-tokenizer (SentencePiece style): the normal text is one piece */
+    WAY_BLANKS, /* WAY_WHOLE, and the normalizer would make U+2581 of each ' ' and no more: the model reads ' ' so, and takes the text as it is, added tokens and all */
+    WAY_WHOLE,  /* no pre-tokenizer (SentencePiece style): the normal text is one piece */
     WAY_GENERIC, /* the pre-tokenizer cuts the normal text into pieces of its own */
 };
 
@@ -98,4 +99,4 @@ int merges_finish(struct merges_reader *r, struct err *err) _must_check_; /* wha
 void merges_fini(struct merges_reader *r);
 
 /* tokenizer_encode.c: the ids around a text, and the way that the parts allow. */
-enum way tokenizer_choose_way(const struct tokenizer *t);
+enum way tokenizer_choose_way(struct tokenizer *t); /* once, at the end of loading: the model may be told to read text otherwise */

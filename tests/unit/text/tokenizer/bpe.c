@@ -149,6 +149,23 @@ static void unknown_characters_are_fused_when_the_model_says_so(void **state)
     done(m);
 }
 
+static void an_unknown_token_that_is_not_there_is_an_error_where_it_is_needed(void **state)
+{
+    struct model *m = model_of(&(struct bpe_config){ .vocab = vocab_of(false, TOKENS("a", "b")), .unk_missing = true });
+    struct model_state *s;
+    struct ids ids = { 0 };
+    struct err err = { 0 };
+    uint32_t end = 3;
+
+    EXPECT(m, "ab", 0, 1);
+    assert_int_equal(m->ops->state_new(m, 4096, &s), 0);
+    assert_int_equal(model_encode(m, s, "axb", 0, &end, 1, &ids, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "unk_token"));
+    ids_fini(&ids);
+    m->ops->state_free(s);
+    done(m);
+}
+
 static void without_an_unknown_token_characters_vanish_and_their_neighbours_meet(void **state)
 {
     struct vocab *v = vocab_of(false, TOKENS("a", "b", "ab"));
@@ -304,6 +321,91 @@ static void random_models_do_what_the_definition_says(void **state)
     }
 }
 
+static void compare_marked(const struct model *m, const struct bpe_config *c, struct model_state *s, struct str front,
+                           struct str back, unsigned which)
+{
+    static uint32_t want[REFERENCE_SYMBOLS];
+    char text[4096];
+    size_t n = reference_blanks(front, which, text), want_n;
+    struct model_mark mark = { (uint32_t)n, (uint32_t)n + 3, 77 };
+    struct ids ids = { 0 };
+
+    memcpy(text + n, "~~~", 3); /* whatever it is */
+    n += 3 + reference_blanks(back, which, text + n + 3);
+    assert_true(reference_marked(c, front, 77, back, want, &want_n));
+    assert_int_equal(m->ops->encode_marked(m, s, (struct str){ text, n }, 0, n, &mark, 1, &ids, NULL), 0);
+    assert_int_equal(ids.n, want_n);
+    assert_memory_equal(ids.v, want, want_n * sizeof(*want));
+    ids_fini(&ids);
+}
+
+/* ' ' for U+2581 and ids given between: as the definition says of the text that it stands for. */
+static void random_models_read_blanks_and_marks(void **state)
+{
+    unsigned took = 0;
+
+    for (unsigned round = 0; round < 600; round++) {
+        uint8_t bytes[700];
+        struct reference_bytes in = { bytes, 60 + round % 160 };
+        struct reference_case k;
+        struct model_state *s;
+        char front[2048], back[2048];
+
+        seed = round + 77777;
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            bytes[i] = random_byte();
+        bytes[0] = (uint8_t)((bytes[0] & ~71u) | 16); /* not of ranks, whole pieces not first; fallbacks */
+        bytes[1] &= (uint8_t)~7u;                     /* characters without prefix and suffix ... */
+        bytes[2] &= (uint8_t)~32u;                    /* ... U+2581 is one of them, ... */
+        bytes[3] |= 16;                               /* ... and none is unknown */
+        assert_true(reference_make(&k, &in));
+        struct model *m = model_of(&k.config);
+        if (m->ops->take_blanks(m)) {
+            took++;
+            assert_int_equal(m->ops->state_new(m, round & 1 ? 1024 : 0, &s), 0);
+            for (unsigned t = 0; t < 4; t++) {
+                in = (struct reference_bytes){ bytes + 220 + 100 * t, 1 + random_byte() % 40 };
+                size_t front_n = reference_text(&in, front, sizeof(front));
+                in = (struct reference_bytes){ bytes + 270 + 100 * t, random_byte() % 40 };
+                size_t back_n = reference_text(&in, back, sizeof(back));
+                compare_marked(m, &k.config, s, (struct str){ front, front_n }, (struct str){ back, back_n }, random_byte());
+            }
+            m->ops->state_free(s);
+        }
+        done(m);
+    }
+    assert_true(took > 180);
+}
+
+static void a_run_of_blanks_is_a_word_where_its_merges_come_first(void **state)
+{
+    struct vocab *v = vocab_of(false, TOKENS("\xe2\x96\x81", "a", "\xe2\x96\x81\xe2\x96\x81",
+                                             "\xe2\x96\x81"
+                                             "a"));
+    struct bpe_merge merges[] = { merge(v, "\xe2\x96\x81", "\xe2\x96\x81", "\xe2\x96\x81\xe2\x96\x81"),
+                                  merge(v, "\xe2\x96\x81", "a",
+                                        "\xe2\x96\x81"
+                                        "a") };
+    struct model *m = model_of(&(struct bpe_config){ .vocab = v, .merges = merges, .merges_n = 2 });
+    EXPECT(m,
+           "\xe2\x96\x81\xe2\x96\x81\xe2\x96\x81"
+           "a\xe2\x96\x81\xe2\x96\x81"
+           "a",
+           2, 3, 2, 1); /* of an odd run the last still goes to what is behind it */
+    assert_true(m->ops->take_blanks(m));
+    EXPECT(m, "   a  a", 2, 3, 2, 1);
+    EXPECT(m, "a \xe2\x96\x81", 1, 2);
+    done(m);
+
+    v = vocab_of(false, TOKENS("\xe2\x96\x81", "a", "\xe2\x96\x81\xe2\x96\x81",
+                               "\xe2\x96\x81"
+                               "a"));
+    m = model_of(&(struct bpe_config){ .vocab = v, .merges = (struct bpe_merge[]){ merges[1], merges[0] }, .merges_n = 2 });
+    assert_true(m->ops->take_blanks(m));
+    EXPECT(m, "   a  a", 2, 3, 0, 3); /* now they do not come first */
+    done(m);
+}
+
 /* ---- pieces that are made to be slow ---- */
 
 static double seconds(void)
@@ -401,6 +503,7 @@ int main(void)
         cmocka_unit_test(characters_without_token_fall_back_to_their_bytes),
         cmocka_unit_test(the_bytes_of_a_fallback_do_not_end_what_is_pending),
         cmocka_unit_test(unknown_characters_are_fused_when_the_model_says_so),
+        cmocka_unit_test(an_unknown_token_that_is_not_there_is_an_error_where_it_is_needed),
         cmocka_unit_test(without_an_unknown_token_characters_vanish_and_their_neighbours_meet),
         cmocka_unit_test(ignore_merges_takes_a_piece_that_is_a_token),
         cmocka_unit_test(prefix_and_suffix_are_part_of_the_symbols),
@@ -408,6 +511,8 @@ int main(void)
         cmocka_unit_test(a_rank_vocabulary_without_a_byte_says_which),
         cmocka_unit_test(configurations_that_cannot_be_are_refused),
         cmocka_unit_test(random_models_do_what_the_definition_says),
+        cmocka_unit_test(random_models_read_blanks_and_marks),
+        cmocka_unit_test(a_run_of_blanks_is_a_word_where_its_merges_come_first),
         cmocka_unit_test(a_megabyte_of_one_thing_takes_linear_time),
         cmocka_unit_test(what_is_allocated_may_fail),
     };

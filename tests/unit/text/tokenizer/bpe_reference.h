@@ -46,7 +46,7 @@ static inline bool reference_fallback(const struct bpe_config *c, struct str s, 
     return true;
 }
 
-/* The first symbols of a piece; -1: a rank vocabulary without that byte. */
+/* The first symbols of a piece; -1: a rank vocabulary without that byte, or an unknown token that is not there. */
 static inline int reference_symbols(const struct bpe_config *c, struct str piece, uint32_t *sym, size_t *ret_n)
 {
     const char *p = piece.p, *end = piece.p + piece.n;
@@ -78,7 +78,8 @@ static inline int reference_symbols(const struct bpe_config *c, struct str piece
             if (pending && !c->fuse_unk)
                 sym[n++] = c->unk_id;
             pending = true;
-        }
+        } else if (c->unk_missing)
+            return -1;
     }
     if (pending)
         sym[n++] = c->unk_id;
@@ -270,6 +271,7 @@ static inline bool reference_make(struct reference_case *k, struct reference_byt
     k->config.vocab = reference_vocab(k, in, k->config.ranks_are_ids || (more & 1));
     if (k->config.ranks_are_ids)
         k->config.merges_n = 0;
+    k->config.unk_missing = !k->config.has_unk && (more & 32);
     return k->config.vocab != NULL;
 }
 
@@ -287,4 +289,33 @@ static inline size_t reference_text(struct reference_bytes *in, char *out, size_
             memcpy(out + n, s.p, s.n);
     }
     return n;
+}
+
+/* TEXT with some of its U+2581 written as ' ', as a model reads it that has taken blanks; returns its length. */
+static inline size_t reference_blanks(struct str text, unsigned which, char *out)
+{
+    size_t n = 0, spaces = 0;
+
+    for (size_t i = 0; i < text.n;) {
+        bool space = text.n - i >= 3 && memcmp(text.p + i, "\xe2\x96\x81", 3) == 0;
+        bool blank = space && which >> (spaces++ % 8) & 1;
+        out[n++] = blank ? ' ' : text.p[i];
+        i += blank ? 3 : 1;
+    }
+    return n;
+}
+
+/* What a text is with a mark: the ids of FRONT, ID, the ids of BACK, to WANT. False: the model has no ids for it. */
+static inline bool reference_marked(const struct bpe_config *c, struct str front, uint32_t id, struct str back, uint32_t *want,
+                                    size_t *ret_n)
+{
+    size_t n = 0, more = 0;
+
+    if (front.n && reference_encode(c, front, want, &n) < 0)
+        return false;
+    want[n++] = id;
+    if (back.n && reference_encode(c, back, want + n, &more) < 0)
+        return false;
+    *ret_n = n + more;
+    return true;
 }

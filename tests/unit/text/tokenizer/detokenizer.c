@@ -83,6 +83,9 @@ static const char *const KINDS[] = {
     TOKENIZER("{\"type\":\"Fuse\"}"),
     TOKENIZER("{\"type\":\"ByteFallback\"}"),
     TOKENIZER("{\"type\":\"CTC\",\"pad_token\":\"x\",\"word_delimiter_token\":\"|\",\"cleanup\":true}"),
+    TOKENIZER(
+        "{\"type\":\"CTC\",\"pad_token\":\"llo\",\"word_delimiter_token\":\"▁\",\"cleanup\":true}"), /* a delimiter that is a token, and part of another */
+    TOKENIZER("{\"type\":\"CTC\",\"pad_token\":\"x\",\"word_delimiter_token\":\"'\",\"cleanup\":false}"),
     BYTES,
 };
 

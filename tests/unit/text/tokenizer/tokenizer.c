@@ -12,6 +12,7 @@
 #define SPM                                                                                                                       \
     "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\u2581\"},{\"type\":\"Replace\"," \
     "\"pattern\":{\"String\":\" \"},\"content\":\"\u2581\"}]},"
+#define GEMMA "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\u2581\"},"
 #define LOWER "\"normalizer\":{\"type\":\"Lowercase\"},"
 #define METASPACE_FIRST \
     "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"first\",\"split\":true},"
@@ -278,6 +279,52 @@ static void many_segments_and_long_texts_pass_through_the_batches(void **state)
     tokenizer_free(t);
 }
 
+/* Gemma's way: the model reads ' ' as U+2581, added tokens are marks in the text. */
+static void text_whose_blanks_the_model_reads_is_taken_as_it_is(void **state)
+{
+    struct tokenizer *t =
+        loaded_json(CHARACTERS(GEMMA "\"added_tokens\":[" TOKEN("10", "<s>", PLAIN) "," TOKEN("11", "<m>", LSTRIP) "],"));
+    struct buf text = { 0 }, want = { 0 };
+
+    encodes(t, "a b\u2581 c", "0 5 1 5 5 2");
+    encodes(t, "<s> a<s><s>b ", "10 5 0 10 10 1 5");
+    encodes(t, "a  <m> \u00e9", "0 11 5 9");
+    encodes(t, "", "");
+    for (int i = 0; i < 200; i++) { /* more than fit into one batch */
+        buf_puts(&text, "a b<s>");
+        buf_put(&want, i ? STR(" 0 5 1 10") : STR("0 5 1 10"));
+    }
+    buf_put_char(&want, 0);
+    encodes_bytes(t, buf_str(&text), 0, want.p);
+    buf_fini(&text);
+    buf_fini(&want);
+    tokenizer_free(t);
+}
+
+static void an_unknown_token_that_is_not_in_the_vocabulary_is_missed_when_it_is_needed(void **state)
+{
+    static const char *const FILES[] = {
+        "{\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]}}",
+        "{\"model\":{\"type\":\"BPE\",\"unk_token\":\"\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]}}"
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(FILES); i++) {
+        struct tokenizer *t = loaded_json(FILES[i]);
+        struct tokenizer_encoder *e;
+        struct ids ids = { 0 };
+        struct err err = { 0 };
+
+        encodes(t, "ab", "0 1");
+        assert_int_equal(tokenizer_encoder_new(t, 1 << 16, &e), 0);
+        assert_int_equal(tokenizer_encode(e, STR("axb"), 0, &ids, &err), ERR_INVALID);
+        assert_non_null(strstr(err.message, "unk_token"));
+        assert_int_equal(ids.n, 0);
+        ids_fini(&ids);
+        tokenizer_encoder_free(e);
+        tokenizer_free(t);
+    }
+}
+
 static void memory_may_run_out_anywhere(void **state)
 {
     static const struct tokenizer_files FILES = {
@@ -324,6 +371,8 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_named_with_its_place),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(many_segments_and_long_texts_pass_through_the_batches),
+        cmocka_unit_test(text_whose_blanks_the_model_reads_is_taken_as_it_is),
+        cmocka_unit_test(an_unknown_token_that_is_not_in_the_vocabulary_is_missed_when_it_is_needed),
         cmocka_unit_test(memory_may_run_out_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
