@@ -13,7 +13,7 @@
  *   internlm        vLLM internlm, SGLang interns1: with a blank between the two opening tags or without; parameters or arguments
  *   jamba           vLLM jamba
  *   longcat         vLLM and SGLang longcat
- *   nemotron_json   vLLM nemotron_json_tool_parser.py and the model card of Nemotron Nano 2
+ *   nemotron_json   vLLM nemotron_json; arguments may be a string of JSON
  *   phi4_mini_json  vLLM phi4_mini_json: a word that is also a Python module; what is no list of calls behind it is text
  *   trinity         SGLang trinity: like Qwen's, also inside thoughts, whose tags are left out
  *   xlam            vLLM xlam: a bare list, or in one of four wrappings; <think> blocks stay content
@@ -151,7 +151,7 @@ static const struct tagged NEMOTRON_JSON = {
     .openers = { STR_INIT("<TOOLCALL>") },
     .openers_n = 1,
     .closer = STR_INIT("</TOOLCALL>"),
-    .keys = NAME_ARGUMENTS,
+    .keys = { .name = { "name" }, .arguments = { "arguments", "parameters" }, .unwrap_strings = true },
 };
 static const char *const NEMOTRON_JSON_ALIASES[] = { "nemotron_nano_v2", NULL };
 const struct toolcall_format TOOLCALL_NEMOTRON_JSON = TAGGED(

@@ -91,7 +91,7 @@ static void names_that_are_keys(void **state)
     parses(f, "<|tools_prefix|>[{\"\\u0066\": {\"k\": \"\\u00e9\"}}]<|tools_suffix|>", "", "f\t{\"k\":\"é\"}\n");
 }
 
-static void granite_in_its_versions(void **state)
+static void granite_and_nemotron_in_their_versions(void **state)
 {
     const struct toolcall_format *f = &TOOLCALL_GRANITE;
     parses(f, "<|tool_call|> [" F ", " G "]", "", CALLS_2);
@@ -114,6 +114,9 @@ static void granite_in_its_versions(void **state)
            "Here goes: \n<tool_call> {\"name\": \"f\", \"arguments\": \"{\\\"city\\\": \\\"Tokyo\\\"}\"} </tool_call> Now: \n "
            "<tool_call> " G " </tool_call> See?",
            "Here goes: \n Now: \n  See?", CALLS_2);
+
+    parses(&TOOLCALL_NEMOTRON_JSON, "<TOOLCALL>[{\"name\": \"f\", \"arguments\": \"{\\\"city\\\": \\\"Tokyo\\\"}\"}]</TOOLCALL>",
+           "", "f\t{\"city\":\"Tokyo\"}\n");
 
     f = &TOOLCALL_GRANITE_20B_FC;
     parses(f, "<function_call> " F "\n<function_call> " G, "", CALLS_2);
@@ -265,7 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_between_two_tags),
         cmocka_unit_test(names_that_are_keys),
-        cmocka_unit_test(granite_in_its_versions),
+        cmocka_unit_test(granite_and_nemotron_in_their_versions),
         cmocka_unit_test(parameters_or_arguments),
         cmocka_unit_test(what_stands_around_is_left_out),
         cmocka_unit_test(gigachat_in_its_versions),

@@ -176,6 +176,7 @@ static void glm_under_other_names(void **state)
 {
     assert_ptr_equal(toolcall_find(STR("poolside-v1")), &TOOLCALL_GLM45_MOE);
     assert_ptr_equal(toolcall_find(STR("ling3")), &TOOLCALL_GLM45_MOE);
+    assert_ptr_equal(toolcall_find(STR("spark25")), &TOOLCALL_GLM45_MOE);
     parses(&TOOLCALL_GLM45_MOE,
            "<tool_call>w\n<arg_key>city</arg_key>\n<arg_value>42</arg_value>\n</tool_call><tool_call>g</tool_call>", "",
            "w\t{\"city\":\"42\"}\ng\t{}\n");
