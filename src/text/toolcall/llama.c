@@ -9,6 +9,8 @@
 
 enum { START, TEXT, KIND, VALUE, PYTHON, NEXT };
 
+#define BLANKS_MAX 200 /* between two calls: more than these are dropped as they come */
+
 struct state {
     struct markers markers;
     struct json_scan scan;
@@ -110,10 +112,11 @@ static size_t python(struct toolcall_parser *p, struct str text, bool ended)
 static size_t kind(struct toolcall_parser *p, struct str text, bool ended)
 {
     struct state *s = p->state;
-    size_t at = blanks(text, s->skip);
+    size_t at = blanks(text, p->seen > s->skip ? p->seen : s->skip);
+    p->seen = at;
     if (at == text.n)
         return ended ? no_call(p, text) : 0;
-    s->value_at = p->seen = at;
+    s->value_at = at;
     if (text.p[at] == '{') {
         s->phase = VALUE;
         json_scan_init(&s->scan);
@@ -129,6 +132,7 @@ static size_t open(struct toolcall_parser *p, struct str text, size_t skip, bool
     struct state *s = p->state;
     s->phase = KIND;
     s->skip = (uint8_t)skip;
+    p->seen = 0;
     p->in_call = true;
     return kind(p, text, ended);
 }
@@ -140,10 +144,14 @@ static size_t next(struct toolcall_parser *p, struct str text, bool ended)
     bool semicolon = at < text.n && text.p[at] == ';';
     if (semicolon)
         at = blanks(text, at + 1);
+    if (at > BLANKS_MAX) {
+        parser_drop(p, str_first(text, BLANKS_MAX));
+        return BLANKS_MAX;
+    }
     if (at == text.n && !ended)
         return 0;
-    if (at == text.n || at > 200) {
-        parser_drop(p, str_first(text, at));
+    if (at == text.n) {
+        parser_drop(p, text);
         return at ? at : leave(p, 0, TEXT);
     }
     if (text.p[at] == '{')
@@ -161,7 +169,8 @@ static size_t next(struct toolcall_parser *p, struct str text, bool ended)
 static size_t first(struct toolcall_parser *p, struct str text, bool ended)
 {
     struct state *s = p->state;
-    size_t at = blanks(text, 0);
+    size_t at = blanks(text, p->seen);
+    p->seen = at;
     if (at == text.n && !ended)
         return 0;
     if (at == text.n || text.p[at] != '{') {
@@ -169,7 +178,7 @@ static size_t first(struct toolcall_parser *p, struct str text, bool ended)
         return 0;
     }
     s->skip = 0;
-    s->value_at = p->seen = at;
+    s->value_at = at;
     s->phase = VALUE;
     p->in_call = true;
     json_scan_init(&s->scan);

@@ -135,6 +135,23 @@ static void cohere_vectors(void **state)
     cohere("\u3000 a \u2003b \u2003", "a \u2003b", "");
 }
 
+/* Blanks wherever a format waits for more of them. */
+static void blanks_take_linear_time(void **state)
+{
+    assert_linear(&TOOLCALL_LLAMA, "", " ");
+    assert_linear(&TOOLCALL_LLAMA, "<|python_tag|>", " ");
+    assert_linear(&TOOLCALL_LLAMA, "{\"name\":\"a\"}", "\n");
+    assert_linear(&TOOLCALL_LLAMA, "{\"name\":\"a\"};", " ");
+    char blanks[500], text[600];
+    for (int n = 195; n < 405; n += 3) {
+        memset(blanks, ' ', sizeof(blanks));
+        blanks[n] = '\0';
+        blanks[190] = n & 1 ? ';' : ' ';
+        snprintf(text, sizeof(text), "{\"name\":\"a\"}%s%s", blanks, n & 2 ? "x" : "{\"name\":\"b\"}");
+        assert_cuts_agree(&TOOLCALL_LLAMA, NULL, str_of(text));
+    }
+}
+
 static void passthrough_vectors(void **state)
 {
     assert_parses(&TOOLCALL_PASSTHROUGH, NULL, "<tool_call>x", "<tool_call>x", "");
@@ -147,7 +164,7 @@ int main(void)
         cmocka_unit_test(json_vectors),        cmocka_unit_test(json_nests_as_deep_as_smg),
         cmocka_unit_test(llama_vectors),       cmocka_unit_test(mistral_vectors),
         cmocka_unit_test(qwen_vectors),        cmocka_unit_test(cohere_vectors),
-        cmocka_unit_test(passthrough_vectors),
+        cmocka_unit_test(passthrough_vectors), cmocka_unit_test(blanks_take_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
