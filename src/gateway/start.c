@@ -286,6 +286,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
     t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     admin_tokenizers_init(&t->tokenizers, g->catalog, g->registry, g->encoders);
+    admin_parse_init(&t->parse, g->encoders);
     observe_requests_init(&t->observe, t->loop);
     if (auth_thread_init(&t->auth, g->auth, t->loop) < 0 || admission_thread_init(&t->admission, g->admission, t->loop) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
@@ -294,6 +295,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->contexts[CONTEXT_ADMIN] = &t->admin;
     t->contexts[CONTEXT_POLICIES] = &g->admin_policies;
     t->contexts[CONTEXT_TOKENIZERS] = &t->tokenizers;
+    t->contexts[CONTEXT_PARSE] = &t->parse;
     t->contexts[CONTEXT_CORS] = &g->cors;
     t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
     t->contexts[CONTEXT_OBSERVE] = &t->observe;

@@ -35,7 +35,7 @@ enum route_body {
     ROUTE_BODY_BUFFER, /* the whole body stands in ex->body when the handler runs */
 };
 /* Which row of the error table of decisions.md speaks for this route's handler (http/error.h). */
-enum route_errors { ROUTE_ERRORS_OPENAI, ROUTE_ERRORS_ANTHROPIC, ROUTE_ERRORS_WORKERS, ROUTE_ERRORS_TYPED };
+enum route_errors { ROUTE_ERRORS_OPENAI, ROUTE_ERRORS_ANTHROPIC, ROUTE_ERRORS_WORKERS, ROUTE_ERRORS_TYPED, ROUTE_ERRORS_PARSE };
 
 struct route {
     enum http_method method; /* GET serves HEAD too */
