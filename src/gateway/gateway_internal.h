@@ -81,6 +81,7 @@ struct gateway {
     struct hub_config hub;   /* owned: HF_... of the environment */
     struct pool *encoders;   /* owned: what is too long to be tokenized or parsed in a loop's turn */
     unsigned encoders_n;     /* threads of it: one per CPU */
+    struct reply_parsing parsing;
     struct router *router;
     struct http_server *metrics_server; /* control loop */
     struct http_server *probe_server;   /* control loop; NULL without --health-check-port */
@@ -146,6 +147,9 @@ void gateway_tokenizer_of_worker(struct gateway *g, const struct worker *w);
 bool gateway_tokenizers_ready(struct gateway *g, struct loop *loop); /* any loop */
 void gateway_stop_tokenizers(struct gateway *g);
 void gateway_free_tokenizers(struct gateway *g);
+
+/* parsing.c: the parsers that the flags name */
+int gateway_make_parsing(struct gateway *g, struct err *err) _must_check_;
 
 /* policies.c */
 int gateway_make_policies(struct gateway *g, struct err *err) _must_check_;

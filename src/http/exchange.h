@@ -77,6 +77,7 @@ enum exchange_outcome { EX_RUNNING, EX_FINISHED, EX_FAILED, EX_ABORTED }; /* fai
 struct exchange_facts {
     struct str model;      /* canonical id */
     struct str worker;     /* URL of the worker that answered or was tried last */
+    bool provider;         /* it is a provider's API, no engine */
     struct str pair;       /* ids of the engines that shared the request: "prefill=<id>, decode=<id>" */
     struct str error_code; /* of our own error replies: the x-smg-error-code */
     struct str policy;
