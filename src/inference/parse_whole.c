@@ -215,7 +215,9 @@ int parse_whole(const struct parse_order *order, struct str body, struct buf *ou
     }
     if (r == 0 && outcome.changed) {
         patches_apply(&patches, body, out);
-        r = out->failed ? ERR_NOMEM : 0;
+        r = out->failed                         ? ERR_NOMEM
+            : out->n - before > PARSE_REPLY_MAX ? err_set(err, ERR_LIMIT, "Parsed reply too long: %zu bytes", out->n - before)
+                                                : 0;
     }
     if (r < 0)
         out->n = before;

@@ -20,8 +20,9 @@
 #include "text/toolcall/toolcall.h"
 #include "text/toolcall/tools.h"
 
-#define PARSE_WHOLE_MAX   (16u << 20)
-#define PARSE_EVENT_MAX   (4u << 20)
+#define PARSE_WHOLE_MAX   (2u << 20) /* half a million tokens; less than what a slow client's connection holds (net/stream.h) */
+#define PARSE_REPLY_MAX   (3u << 20) /* bytes that a whole reply may grow to; more: it stays as it was */
+#define PARSE_EVENT_MAX   (1u << 20)
 #define PARSE_CHOICES_MAX 128
 #define PARSE_INLINE_MAX  (32u << 10) /* bytes of a whole reply that is parsed in a loop's turn; a longer one goes to the pool */
 
