@@ -353,6 +353,54 @@ def test_every_parser_is_listed_and_works(running):
         assert status == 200 and got["success"] and not any(got[k] for k in got if k != "success")
 
 
+# ---- smg parse ----
+
+
+def smg(*args, text=""):
+    done = subprocess.run([SMG, "parse", *args], input=text.encode(), capture_output=True, timeout=30 * SLOWNESS)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_the_command_prints_a_table_or_what_the_endpoint_answers(running):
+    text = f"Look: {QWEN}"
+    assert smg("tool", "--parser", "hermes", "--json", text=text)[1].strip() == running[2].client.post("/parse/function_call", json={"text": text, "tool_call_parser": "qwen"}).text
+    assert smg("reasoning", "--model", "deepseek-r1", "--json", text="r</think>a")[1].strip() == '{"normal_text":"a","reasoning_text":"r","success":true}'
+    lines = smg("tool", "-m", "Qwen/Qwen3-8B", text=text)[1].splitlines()
+    assert lines[0].split() == ["PART", "FUNCTION", "TEXT"] and lines[1].split() == ["text", "Look:"] and lines[2].startswith("call 0  get_weather  {")
+    assert json.loads(smg("list", "--json")[1]) == running[2].client.get("/parse/parsers").json()
+    assert len(smg("list")[1].splitlines()) == 1 + len(json.loads(smg("list", "--json")[1])["parsers"])
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_the_command_shows_deltas(cut):
+    deltas = [json.loads(d) for d in smg("tool", "-p", "qwen", "--stream", "--cut", str(cut), "--json", text=f"é! {QWEN}")[1].splitlines()]
+    assert "".join(d["text"] for d in deltas if d["kind"] == "text").strip() == "é!"
+    assert [(d["index"], d["text"]) for d in deltas if d["kind"] == "call"] == [(0, "get_weather")] and deltas[-1] == {"kind": "end", "index": 0, "text": ""}
+    assert json.loads("".join(d["text"] for d in deltas if d["kind"] == "arguments"))["days"] == 3
+    thoughts = smg("reasoning", "-p", "qwen3", "--stream", "--cut", str(cut), text="<think>a\nb</think>c")[1].splitlines()
+    assert "".join(t[10:] for t in thoughts if t.startswith("thought")) == "a\\nb"
+
+
+def test_the_command_takes_types_from_the_offered_tools(tmp_path):
+    tools = tmp_path / "tools.json"
+    tools.write_text(json.dumps(TOOLS))
+    text = REPLIES[7][1].replace("Rome", "12")
+    for flags, city in (((), 12), (("--tools", tools), "12")):
+        got = json.loads(smg("tool", "-p", "qwen_xml", "--json", *flags, text=text)[1])
+        assert json.loads(got["tool_calls"][0]["function"]["arguments"])["city"] == city
+    tools.write_text("{")
+    status, _, error = smg("tool", "-p", "qwen_xml", "--tools", tools, text="x")
+    assert status == 1 and "expected a JSON array of tools" in error
+
+
+def test_the_command_says_what_is_wrong(tmp_path):
+    for args, words in ((("tool",), "either --parser or --model"), (("tool", "-p", "x", "-m", "y"), "either --parser or --model"), (("tool", "-p", "nope"), "no parser of tool calls has this name"),
+                        (("reasoning", "-p", "nope"), "no parser of thoughts has this name"), (("tool", "-m", "unheard-of"), "is not known"), (("reasoning", "-m", "unheard-of"), "no parser of thoughts is known")):
+        status, _, error = smg(*args)
+        assert status == 2 and words in error
+    assert smg("tool", "-p", "qwen", "--tools", tmp_path / "none", text="x")[0] == 1
+
+
 @pytest.mark.parametrize("flag, kind", [("--reasoning-parser", "reasoning"), ("--tool-call-parser", "tool-call")])
 def test_an_unknown_name_stops_the_start(flag, kind):
     done = subprocess.run([SMG, "launch", flag, "nope"], capture_output=True, text=True, timeout=20 * SLOWNESS)
