@@ -3,7 +3,8 @@
 
 static int wrong(struct err *err)
 {
-    return err_set(err, ERR_INVALID, "mock_say: expected an array of texts, or an array of arrays of texts, each with at least one");
+    return err_set(err, ERR_INVALID,
+                   "mock_say: expected an array of texts, or an array of arrays of texts, each with at least one");
 }
 
 static int read_pieces(struct json pieces, struct arena *arena, struct say *ret, struct err *err)

@@ -328,6 +328,7 @@ def test_rest_ids_and_tools_are_optional_and_parsers_have_aliases(running):
     untyped = "<tool_call>\n<function=f>\n<parameter=n>\n2\n</parameter>\n</function>\n</tool_call>"
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"n": {"type": "string"}}}}}]
     assert parse(running[2], "function_call", text=untyped, tool_call_parser="qwen3-coder", tools=tools)[1]["tool_calls"][0]["function"]["arguments"] == '{"n":"2"}'
+    assert parse(running[2], "function_call", text=QWEN, tool_call_parser="qwen", tools=[{"type": "function", "function": {"name": "f"}}])[0] == 200  # no parameters: {}
     dropped = "<|content_invoke_tool_json|>" '{"name":"search","args":{}}<|end_message|>'
     assert parse(running[2], "function_call", text=dropped, tool_call_parser="inkling", tools=[])[0] == 200
 
