@@ -20,6 +20,10 @@ int cli_launch(int argc, const char *const *argv);      /* launch, start, or no 
 int cli_mock_engine(int argc, const char *const *argv); /* mock-engine */
 int cli_bench(int argc, const char *const *argv);       /* bench */
 
+int cli_parse_tool(int argc, const char *const *argv);
+int cli_parse_reasoning(int argc, const char *const *argv);
+int cli_parse_list(int argc, const char *const *argv);
+
 /* Clients of a running gateway (gateway_client.h). */
 int cli_worker_list(int argc, const char *const *argv);
 int cli_worker_get(int argc, const char *const *argv);
@@ -40,7 +44,8 @@ int cli_top(int argc, const char *const *argv);
 /* The tables behind --help and docs/reference. */
 extern const struct option_table MOCK_TABLE, BENCH_TABLE, WORKER_LIST_TABLE, WORKER_GET_TABLE, WORKER_ADD_TABLE, WORKER_PATCH_TABLE,
     WORKER_REPLACE_TABLE, WORKER_RM_TABLE, WORKER_DRAIN_TABLE, CACHE_FLUSH_TABLE, TOKENIZER_LIST_TABLE, TOKENIZER_ADD_TABLE,
-    TOKENIZER_STATUS_TABLE, TOKENIZER_RM_TABLE, TOKENIZE_TABLE, LOADS_TABLE, TOP_TABLE;
+    TOKENIZER_STATUS_TABLE, TOKENIZER_RM_TABLE, TOKENIZE_TABLE, LOADS_TABLE, TOP_TABLE, PARSE_TOOL_TABLE, PARSE_REASONING_TABLE,
+    PARSE_LIST_TABLE;
 
 /* What follows from options_parse's result R: prints the help or the report; returns the exit status (0 with R = 0: go on). */
 int cli_parsed(int r, const struct option_table *table, const struct option_report *report);

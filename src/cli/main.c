@@ -35,6 +35,9 @@ static const struct command COMMANDS[] = {
     { "tokenizer", "add", NULL, cli_tokenizer_add, &TOKENIZER_ADD_TABLE, "load one" },
     { "tokenizer", "status", NULL, cli_tokenizer_status, &TOKENIZER_STATUS_TABLE, "show how the loading of one goes" },
     { "tokenizer", "rm", "remove", cli_tokenizer_rm, &TOKENIZER_RM_TABLE, "remove one" },
+    { "parse", "tool", NULL, cli_parse_tool, &PARSE_TOOL_TABLE, "tell tool calls from a model's text" },
+    { "parse", "reasoning", NULL, cli_parse_reasoning, &PARSE_REASONING_TABLE, "tell thoughts from a model's text" },
+    { "parse", "list", "ls", cli_parse_list, &PARSE_LIST_TABLE, "list the parsers" },
     { "cache", "flush", NULL, cli_cache_flush, &CACHE_FLUSH_TABLE, "empty the prefix caches of all workers" },
 };
 
@@ -44,6 +47,7 @@ static const struct {
 } GROUPS[] = {
     { "worker", "see and change the workers of a running gateway: list, get, add, patch, replace, rm, drain" },
     { "tokenizer", "see and change the tokenizers of a running gateway: list, add, status, rm" },
+    { "parse", "tell tool calls and thoughts from a model's text, without a gateway: tool, reasoning, list" },
     { "cache", "flush the caches of a running gateway's workers" },
 };
 

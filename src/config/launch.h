@@ -179,6 +179,7 @@ struct launch_config {
     uint32_t cb_timeout_duration_s, cb_window_duration_s;
 
     struct str reasoning_parser, tool_call_parser, mcp_config_path;
+    bool parse_http_replies;
     enum launch_tensor_transport multimodal_tensor_transport;
     uint64_t multimodal_shm_min_bytes;
     bool enable_wasm;

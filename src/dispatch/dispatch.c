@@ -261,6 +261,7 @@ static int attempt(struct dispatch *d)
     d->attempts++;
     ex->facts.attempts++;
     ex->facts.worker = arena_str(&ex->arena, w->spec.url);
+    ex->facts.provider = w->spec.runtime == RUNTIME_EXTERNAL;
     return http_call_start(d->dispatcher->client, &d->call);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "admin/admin.h"
+#include "admin/parse.h"
 #include "admin/policies.h"
 #include "admin/tokenizers.h"
 #include "admission/admission.h"
@@ -27,6 +28,7 @@ enum gateway_context {
     CONTEXT_ADMIN,
     CONTEXT_POLICIES,
     CONTEXT_TOKENIZERS,
+    CONTEXT_PARSE,
     CONTEXT_CORS,
     CONTEXT_REQUEST_ID,
     CONTEXT_OBSERVE,
@@ -49,6 +51,7 @@ struct gateway_thread {
     struct inference inference;
     struct admin admin;
     struct admin_tokenizers tokenizers;
+    struct admin_parse parse;
     struct observe_requests observe;
     struct auth_thread auth;
     struct admission_thread admission;
@@ -76,8 +79,9 @@ struct gateway {
     struct admin_policies admin_policies;
     struct catalog *catalog; /* owned */
     struct hub_config hub;   /* owned: HF_... of the environment */
-    struct pool *encoders;   /* owned: what is too long to be tokenized in a loop's turn */
+    struct pool *encoders;   /* owned: what is too long to be tokenized or parsed in a loop's turn */
     unsigned encoders_n;     /* threads of it: one per CPU */
+    struct reply_parsing parsing;
     struct router *router;
     struct http_server *metrics_server; /* control loop */
     struct http_server *probe_server;   /* control loop; NULL without --health-check-port */
@@ -143,6 +147,9 @@ void gateway_tokenizer_of_worker(struct gateway *g, const struct worker *w);
 bool gateway_tokenizers_ready(struct gateway *g, struct loop *loop); /* any loop */
 void gateway_stop_tokenizers(struct gateway *g);
 void gateway_free_tokenizers(struct gateway *g);
+
+/* parsing.c: the parsers that the flags name */
+int gateway_make_parsing(struct gateway *g, struct err *err) _must_check_;
 
 /* policies.c */
 int gateway_make_policies(struct gateway *g, struct err *err) _must_check_;

@@ -54,10 +54,18 @@ static const struct json_shape_field OTHER_FIELDS[] = { ROW("error", SHAPE_JSON,
 /* Of the tokenizers' routes: three forms of their own (spec control-plane 12), and the first in front of the handler. */
 static const struct json_shape_field TYPED_FIELDS[] = { ROW("error", SHAPE_JSON, 0), ROW("message", SHAPE_STR, 0) };
 
+/* Of the parse routes (spec control-plane 14). */
+static const struct json_shape_field PARSE_FIELDS[] = {
+    ROW("error", SHAPE_JSON, SHAPE_REQUIRED),
+    ROW("success", SHAPE_BOOL, 0),
+    { .name = "available", .type = SHAPE_ARRAY, .element = SHAPE_STR, .at_given = SHAPE_NO_GIVEN },
+};
+
 static const struct json_shape ERRORS[] = {
     { .name = "Error", .fields = OPENAI_FIELDS, .fields_n = ARRAY_LEN(OPENAI_FIELDS) },
     { .name = "OtherError", .fields = OTHER_FIELDS, .fields_n = ARRAY_LEN(OTHER_FIELDS) },
     { .name = "TokenizerError", .fields = TYPED_FIELDS, .fields_n = ARRAY_LEN(TYPED_FIELDS) },
+    { .name = "ParseError", .fields = PARSE_FIELDS, .fields_n = ARRAY_LEN(PARSE_FIELDS) },
 };
 
 static void put_error_schemas(struct json_writer *w)
@@ -78,6 +86,7 @@ static void put_error_content(struct json_writer *w, const struct route *r)
     json_put_str(w, "$ref",
                  r->errors == ROUTE_ERRORS_OPENAI  ? STR("#/components/schemas/Error")
                  : r->errors == ROUTE_ERRORS_TYPED ? STR("#/components/schemas/TokenizerError")
+                 : r->errors == ROUTE_ERRORS_PARSE ? STR("#/components/schemas/ParseError")
                                                    : STR("#/components/schemas/OtherError"));
     json_end(w);
     json_end(w);

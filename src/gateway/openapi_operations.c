@@ -4,6 +4,7 @@
  * needs; the engines' further parameters pass through and are theirs to describe.
  */
 #include "admin/admin.h"
+#include "admin/parse.h"
 #include "admin/policies.h"
 #include "admin/tokenizers.h"
 #include "gateway/openapi.h"
@@ -100,6 +101,18 @@ SHAPE_OF(TOKENIZER_REMOVED, "TokenizerRemoved", REQ("success", SHAPE_BOOL), REQ(
 SHAPE_OF(TOKENIZED, "TokenizeResult", REQ("tokens", SHAPE_JSON), REQ("count", SHAPE_JSON), REQ("char_count", SHAPE_JSON));
 SHAPE_OF(DETOKENIZED, "DetokenizeResult", REQ("text", SHAPE_JSON));
 
+/* ---- parsers (spec control-plane 14) ---- */
+
+SHAPE_OF(CALLED, "CalledFunction", REQ("name", SHAPE_STR), REQ("arguments", SHAPE_STR));
+SHAPE_OF(PARSED_CALL, "ParsedCall", OPT("id", SHAPE_STR), OPT("type", SHAPE_STR), REQ_OF("function", SHAPE_OBJECT, &CALLED));
+SHAPE_OF(PARSED_CALLS, "ParsedFunctionCalls", REQ("remaining_text", SHAPE_STR), REQ_OF("tool_calls", SHAPE_ARRAY, &PARSED_CALL),
+         REQ("success", SHAPE_BOOL));
+SHAPE_OF(PARSED_REASONING, "ParsedReasoning", REQ("normal_text", SHAPE_STR), REQ("reasoning_text", SHAPE_STR),
+         REQ("success", SHAPE_BOOL));
+SHAPE_OF(PARSER, "Parser", REQ("name", SHAPE_STR), REQ("kind", SHAPE_STR), ANY_ARRAY("aliases", SHAPE_REQUIRED),
+         REQ("format", SHAPE_STR));
+SHAPE_OF(PARSER_LIST, "ParserList", REQ_OF("parsers", SHAPE_ARRAY, &PARSER));
+
 /* ---- fan-outs (spec control-plane 15) ---- */
 
 SHAPE_OF(FLUSHED, "FlushResult", REQ("status", SHAPE_STR), REQ("message", SHAPE_STR), REQ("workers_flushed", SHAPE_USIZE),
@@ -162,6 +175,9 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_POST,  "/v1/detokenize",        "v1Detokenize",      "Token ids to text",                                  &DETOKENIZE_SHAPE,      false,    "200",     &DETOKENIZED, "500 503",  NULL },
     { HTTP_POST,  "/tokenize",             "tokenize",          "Text to token ids",                                  &TOKENIZE_SHAPE,        false,    "200",     &TOKENIZED,   "500 503",  NULL },
     { HTTP_POST,  "/detokenize",           "detokenize",        "Token ids to text",                                  &DETOKENIZE_SHAPE,      false,    "200",     &DETOKENIZED, "500 503",  NULL },
+    { HTTP_POST,  "/parse/function_call",  "parseFunctionCall", "Tool calls out of a model's text",                   &PARSE_CALLS_SHAPE,     false,    "200",     &PARSED_CALLS, "503",    NULL },
+    { HTTP_POST,  "/parse/reasoning",      "parseReasoning",    "A model's thoughts apart from its answer",           &PARSE_REASONING_SHAPE, false,    "200",     &PARSED_REASONING, "503", NULL },
+    { HTTP_GET,   "/parse/parsers",        "listParsers",       "The parsers that there are",                         NULL,                   false,    "200",     &PARSER_LIST, "",        NULL },
     { HTTP_POST,  "/flush_cache",          "flushCache",        "Every engine forgets its prefix cache",              NULL,                  false,    "200 206", &FLUSHED,     "",         NULL },
     { HTTP_GET,   "/get_loads",            "getLoads",          "How busy the engines say they are",                  NULL,                  false,    "200",     &LOADS,       "",         NULL },
     { HTTP_POST,  "/start_profile",        "startProfile",      "Profile all workers, or one",                        &ADMIN_START_PROFILE_SHAPE, true, "200 206 404", &PROFILED, "",      NULL },

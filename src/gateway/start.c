@@ -283,9 +283,12 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
         dispatcher_new(t->loop, t->client, g->registry, g->policies, &dispatch, &t->dispatcher) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     fanouts_init(&t->fanouts, t->loop, t->client, g->registry);
-    t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
+    inference_init(&t->inference, t->loop, t->dispatcher, &t->fanouts);
+    t->inference.parsing = g->parsing;
+    t->inference.pool = g->encoders;
     t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     admin_tokenizers_init(&t->tokenizers, g->catalog, g->registry, g->encoders);
+    admin_parse_init(&t->parse, g->encoders);
     observe_requests_init(&t->observe, t->loop);
     if (auth_thread_init(&t->auth, g->auth, t->loop) < 0 || admission_thread_init(&t->admission, g->admission, t->loop) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
@@ -294,6 +297,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->contexts[CONTEXT_ADMIN] = &t->admin;
     t->contexts[CONTEXT_POLICIES] = &g->admin_policies;
     t->contexts[CONTEXT_TOKENIZERS] = &t->tokenizers;
+    t->contexts[CONTEXT_PARSE] = &t->parse;
     t->contexts[CONTEXT_CORS] = &g->cors;
     t->contexts[CONTEXT_REQUEST_ID] = &g->request_id;
     t->contexts[CONTEXT_OBSERVE] = &t->observe;
@@ -414,6 +418,9 @@ static int make_shared(struct gateway *g, struct err *err)
 
     g->cors = (struct cors){ .origins = c->cors_allowed_origins.items, .n = c->cors_allowed_origins.n };
     g->request_id = (struct request_id_conf){ .headers = c->request_id_headers.items, .n = c->request_id_headers.n };
+    r = gateway_make_parsing(g, err);
+    if (r < 0)
+        return r;
     r = make_auth(g, err);
     if (r < 0)
         return r;

@@ -56,8 +56,10 @@ void gateway_stop_tokenizers(struct gateway *g)
 void gateway_free_tokenizers(struct gateway *g)
 {
     pool_free(STEAL(g->encoders));
-    for (unsigned i = 0; i < g->threads_n; i++)
+    for (unsigned i = 0; i < g->threads_n; i++) {
         admin_tokenizers_fini(&g->threads[i].tokenizers);
+        admin_parse_fini(&g->threads[i].parse);
+    }
     catalog_free(STEAL(g->catalog));
     hub_config_fini(&g->hub);
 }

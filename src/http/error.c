@@ -148,6 +148,23 @@ void http_error_typed(struct exchange *ex, unsigned status, struct str type, str
     reply(ex, status);
 }
 
+void http_error_parse(struct exchange *ex, unsigned status, struct str message, const struct str *available, size_t n)
+{
+    struct json_writer w;
+
+    begin(ex, &w);
+    json_put_str(&w, "error", message);
+    json_put_bool(&w, "success", false);
+    if (n) {
+        json_put_array(&w, "available");
+        for (size_t i = 0; i < n; i++)
+            json_value_str(&w, available[i]);
+        json_end(&w);
+    }
+    json_end(&w);
+    reply(ex, status);
+}
+
 /* ---- row 6 ---- */
 
 void http_error_unauthorized(struct exchange *ex, struct str challenge, struct str message)

@@ -22,6 +22,9 @@ void http_error_workers(struct exchange *ex, unsigned status, struct str code, s
 /* The form of /v1/tokenizers and /v1/tokenize (spec control-plane 12, 13): {"error":{"message":M,"type":TYPE}}. */
 void http_error_typed(struct exchange *ex, unsigned status, struct str type, struct str message);
 
+/* The form of /parse/... (spec control-plane 14): {"error":M,"success":false}, and AVAILABLE, N names, where a name is unknown. */
+void http_error_parse(struct exchange *ex, unsigned status, struct str message, const struct str *available, size_t n);
+
 /* Row 6: 401 (WWW-Authenticate: CHALLENGE when not empty), 404, 405 (Allow from ex->route_allow), 413, 415, 422 and the codec's 4xx: row 1's body. */
 void http_error_unauthorized(struct exchange *ex, struct str challenge, struct str message);
 void http_error_not_found(struct exchange *ex);

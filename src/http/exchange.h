@@ -35,7 +35,7 @@ enum route_body {
     ROUTE_BODY_BUFFER, /* the whole body stands in ex->body when the handler runs */
 };
 /* Which row of the error table of decisions.md speaks for this route's handler (http/error.h). */
-enum route_errors { ROUTE_ERRORS_OPENAI, ROUTE_ERRORS_ANTHROPIC, ROUTE_ERRORS_WORKERS, ROUTE_ERRORS_TYPED };
+enum route_errors { ROUTE_ERRORS_OPENAI, ROUTE_ERRORS_ANTHROPIC, ROUTE_ERRORS_WORKERS, ROUTE_ERRORS_TYPED, ROUTE_ERRORS_PARSE };
 
 struct route {
     enum http_method method; /* GET serves HEAD too */
@@ -77,6 +77,7 @@ enum exchange_outcome { EX_RUNNING, EX_FINISHED, EX_FAILED, EX_ABORTED }; /* fai
 struct exchange_facts {
     struct str model;      /* canonical id */
     struct str worker;     /* URL of the worker that answered or was tried last */
+    bool provider;         /* it is a provider's API, no engine */
     struct str pair;       /* ids of the engines that shared the request: "prefill=<id>, decode=<id>" */
     struct str error_code; /* of our own error replies: the x-smg-error-code */
     struct str policy;

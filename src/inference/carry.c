@@ -2,6 +2,7 @@
 #include "inference/carry.h"
 
 #include "http/error.h"
+#include "inference/parsed.h"
 
 /* Plain-JSON endpoints of SMG answer 415, validated ones 400 (spec data-plane 5.3). */
 static bool is_validated(enum api_kind kind)
@@ -41,8 +42,17 @@ struct carried {
     const struct api_request *request;
 };
 
+void inference_init(struct inference *inf, struct loop *loop, struct dispatcher *dispatcher, struct fanouts *fanouts)
+{
+    *inf = (struct inference){ .loop = loop, .dispatcher = dispatcher, .fanouts = fanouts };
+    list_init(&inf->parse_jobs);
+}
+
 void inference_fini(struct inference *inf)
 {
+    if (!inf->loop)
+        return; /* never made */
+    parsed_free_jobs(inf);
     buf_fini(&inf->routing_text);
 }
 

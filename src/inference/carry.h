@@ -37,6 +37,12 @@ struct exchange_sink {
     void (*dropped)(struct exchange_sink *s); /* optional: frees what the sink holds when the client leaves */
 };
 
+/* What sink_relay does with a reply, for sinks that find out by its head that they have nothing to do. */
+extern const struct reply_sink_ops SINK_RELAY;
+
+/* The fields of a worker's reply that are the client's to see, added to EX's. Views are kept. */
+void sink_copy_fields(struct exchange *ex, const struct http_fields *from);
+
 /* Passes the worker's reply on as it comes: head filtered, body byte for byte. */
 struct reply_sink *sink_relay(struct exchange *ex, struct inference *inf, const struct api_request *request);
 

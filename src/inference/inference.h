@@ -11,18 +11,33 @@
 
 #include "api/request.h"
 #include "dispatch/dispatch.h"
+#include "loop/pool.h"
 #include "worker/fanout.h"
+
+struct toolcall_format;
+struct reasoning_format;
+
+/* Parsing of chat replies by the gateway (parsed.h), the same for all loops. */
+struct reply_parsing {
+    bool on;                                  /* --parse-http-replies */
+    const struct toolcall_format *calls;      /* --tool-call-parser; NULL = by the model's name */
+    const struct reasoning_format *reasoning; /* --reasoning-parser; NULL = by the model's name */
+};
 
 struct inference {
     struct loop *loop;
     struct dispatcher *dispatcher; /* borrowed */
     struct fanouts *fanouts;       /* borrowed; of this loop */
-    struct buf routing_text;       /* scratch: of the request that is being given to a worker; at most ROUTING_TEXT_MAX */
+    struct reply_parsing parsing;
+    struct pool *pool;       /* borrowed: parses whole replies that are too long for a loop's turn; NULL where `parsing` is off */
+    struct list parse_jobs;  // parse_job.link: what the pool has of this loop
+    struct buf routing_text; /* scratch: of the request that is being given to a worker; at most ROUTING_TEXT_MAX */
 };
 
 #define ROUTING_TEXT_MAX (1u << 20) /* bytes of a prompt that policies look at */
 
-void inference_fini(struct inference *inf);
+void inference_init(struct inference *inf, struct loop *loop, struct dispatcher *dispatcher, struct fanouts *fanouts);
+void inference_fini(struct inference *inf); /* the loop does not run any more, the pool is freed */
 
 /* Handlers; CONTEXT is struct inference. One endpoint family per file. */
 void inference_chat(struct exchange *ex, void *context);           /* POST /v1/chat/completions */

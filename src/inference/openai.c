@@ -1,8 +1,9 @@
 /* inference/openai.c -- the endpoints whose replies go through as they are (OpenAI's, SGLang's and Anthropic's shapes) */
 #include "inference/carry.h"
+#include "inference/parsed.h"
 
 /* One row per endpoint: the rules for its body, its route on the worker, its metric label. */
-static const struct carry_plan CHAT = { API_CHAT, STR_INIT("/v1/chat/completions"), "chat", sink_relay };
+static const struct carry_plan CHAT = { API_CHAT, STR_INIT("/v1/chat/completions"), "chat", sink_chat };
 static const struct carry_plan COMPLETIONS = { API_COMPLETIONS, STR_INIT("/v1/completions"), "completions", sink_relay };
 static const struct carry_plan GENERATE = { API_GENERATE, STR_INIT("/generate"), "generate", sink_relay, .needs_model = true };
 static const struct carry_plan EMBEDDINGS = { API_EMBEDDINGS, STR_INIT("/v1/embeddings"), "embeddings", sink_relay,

@@ -3,7 +3,7 @@
  *   dispatch --on_head/on_part/on_batch/on_end/on_error--> sink --exchange_*--> client
  *   dispatch <--pause, resume, abort--------------------- sink <--on_ready, on_abort-- exchange
  *
- * A new way of shaping (gRPC replies, parsed replies, prefill/decode merging) is a new sink here, not a new dispatch.
+ * A new way of shaping (gRPC replies, prefill/decode merging) is a new sink here or beside (sink_parsed.c), not a new dispatch.
  */
 #include "base/budget.h"
 #include "base/clock.h"
@@ -95,7 +95,7 @@ static struct str lowercase(struct arena *arena, struct str name)
     return p ? (struct str){ p, name.n } : name;
 }
 
-static void copy_fields(struct exchange *ex, const struct http_fields *from)
+void sink_copy_fields(struct exchange *ex, const struct http_fields *from)
 {
     bool has_connection = http_find(from, HF_CONNECTION) != NULL;
 
@@ -117,7 +117,7 @@ static void relay_head(struct reply_sink *sink, const struct http_head *head)
 {
     struct exchange *ex = CONTAINER_OF(sink, struct exchange_sink, sink)->ex;
 
-    copy_fields(ex, &head->fields);
+    sink_copy_fields(ex, &head->fields);
     exchange_reply_head(ex, head->status,
                         head->body == HTTP_BODY_LENGTH ? head->length
                         : head->body == HTTP_BODY_NONE ? 0
@@ -159,7 +159,7 @@ static void relay_error(struct reply_sink *sink, const struct dispatch_failure *
         sink_reply_failure(s->ex, f);
 }
 
-static const struct reply_sink_ops RELAY = {
+const struct reply_sink_ops SINK_RELAY = {
     .on_head = relay_head, .on_part = relay_part, .on_batch = relay_batch, .on_end = relay_end, .on_error = relay_error
 };
 
@@ -171,7 +171,7 @@ struct reply_sink *sink_relay(struct exchange *ex, struct inference *inf, const 
     (void)request;
     if (!s)
         return NULL;
-    s->sink.ops = &RELAY;
+    s->sink.ops = &SINK_RELAY;
     s->ex = ex;
     return &s->sink;
 }

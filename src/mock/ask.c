@@ -214,6 +214,8 @@ int ask_read(enum ask_kind kind, struct str body, struct arena *arena, struct kv
     ret->stream = json_is(json_get(ret->root, STR("stream")), JSON_TRUE);
     ret->include_usage = json_is(json_get(json_get(ret->root, STR("stream_options")), STR("include_usage")), JSON_TRUE);
     r = read_text(kind, ret, arena, hasher, err);
+    if (r == 0)
+        r = say_read(json_get(ret->root, STR("mock_say")), arena, &ret->says, &ret->says_n, err);
     if (r < 0)
         return r;
     return read_amounts(kind, ret, err);

@@ -7,6 +7,7 @@
 
 #include "json/json.h"
 #include "mock/kv_cache.h"
+#include "mock/say.h"
 
 enum ask_kind { ASK_CHAT, ASK_COMPLETIONS, ASK_GENERATE, ASK_MESSAGES, ASK_RESPONSES };
 
@@ -32,6 +33,8 @@ struct ask {
     uint32_t n; /* answers per prompt */
     struct ask_prompt *prompts;
     uint32_t prompts_n; /* 1.. */
+    struct say *says;   /* what the answers are to be, in turn; arena */
+    size_t says_n;      /* 0 = what the engine likes */
 };
 
 /* HASHER (may be NULL) is fed with all texts in order. 0; ERR_INVALID with the reason; ERR_NOMEM. *RET must not move afterwards. */

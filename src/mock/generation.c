@@ -94,6 +94,13 @@ static void choose_text(struct generation *g, struct choice *c)
     const struct mock_conf *conf = &g->engine->shared->conf;
     size_t bytes;
 
+    if (g->ask.says_n) {
+        c->say = &g->ask.says[c->index % g->ask.says_n];
+        c->tokens = MIN(limit(g, c->say->n), c->say->n);
+        c->text = str_first(c->say->text, c->tokens ? c->say->ends[c->tokens - 1] : 0);
+        c->cut_short = c->tokens < c->say->n;
+        return;
+    }
     if (conf->echo) {
         c->tokens = text_count(c->prompt->echo, limit(g, ASK_OUTPUT_MAX), &bytes);
         c->text = str_first(c->prompt->echo, bytes);
@@ -333,6 +340,12 @@ static void open_stream(struct generation *g, struct buf *out)
     g->dialect->open(g, out);
 }
 
+/* Where the next token of C, which begins at FROM, ends. */
+static size_t token_end(const struct choice *c, size_t from)
+{
+    return c->say ? c->say->ends[c->sent] : text_token_end(c->text, from);
+}
+
 /* One event for each choice, with the next N tokens. */
 static void put_pieces(struct generation *g, uint64_t n, struct buf *out)
 {
@@ -341,7 +354,7 @@ static void put_pieces(struct generation *g, uint64_t n, struct buf *out)
         size_t end = c->at;
 
         for (uint64_t k = 0; k < n && end < c->text.n; k++, c->sent++)
-            end = text_token_end(c->text, end);
+            end = token_end(c, end);
         if (end > c->at) {
             struct str words = str_range(c->text.p + c->at, c->text.p + end);
 

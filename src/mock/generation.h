@@ -13,6 +13,7 @@ struct choice {
     bool cut_short;  /* by max_tokens: finish reason "length" */
     unsigned index;
     const struct ask_prompt *prompt;
+    const struct say *say; /* its pieces are the request's; NULL = tokens as text.h cuts them */
 };
 
 enum generation_state { GEN_DELAYED, GEN_FETCHING, GEN_RUNNING, GEN_STALLED, GEN_DONE };

@@ -106,7 +106,7 @@ def test_the_readme(reader):
 
 
 def test_the_page_of_the_mock_engine(reader):
-    said = [text for text in paste_page(reader, "docs/mock-engine.md", 12).values() if text is not None]
+    said = [text for text in paste_page(reader, "docs/mock-engine.md", 13).values() if text is not None]
     assert '"completion_tokens":5' in said[0]
     assert said[1].rstrip().endswith("data: [DONE]")
     cut = next(text for text in said if text.startswith("data: ") and "[DONE]" not in text)
@@ -191,6 +191,13 @@ def test_the_page_of_tokenizers(reader, tmp_path, monkeypatch):
     assert "is loaded and ready" in said[0] and '{"tokens":[1,2],"count":2,"char_count":11}' in said and '{"text":"Hello world"}' in said
     assert "1 2 3 0\n4 tokens, 20 characters, 20 bytes\n" in said and "the quick brown fox\n" in said and "1 4\n" in said
     assert said[-1] == "Tokenizer 'five' removed successfully\n"
+
+
+def test_the_page_of_parsers(reader):
+    said = [text for text in paste_page(reader, "docs/parsers.md", 9).values() if text]
+    assert "hermes" in said[0] and 'call 0  get_weather  {"city":"Rome"}' in said[1] and said[2].startswith("thought   R\nthought   ome")
+    assert '"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]' in said[3] and '"reasoning_text":"why"' in said[4]
+    assert '"kind":"reasoning"' in said[5] and '"content":"so","reasoning_content":"why"' in said[6]
 
 
 def test_every_option_of_a_tool_that_its_page_names_exists():

@@ -54,13 +54,14 @@ static void tokenizers_are_the_admins_and_tokenizing_is_for_keys_of_the_data_pla
     }
 }
 
-static void workers_messages_and_tokenizers_speak_their_own_errors(void **state)
+static void workers_messages_tokenizers_and_parsers_speak_their_own_errors(void **state)
 {
     EACH(r, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
     {
         enum route_errors want = strncmp(r->path, "/workers", 8) == 0        ? ROUTE_ERRORS_WORKERS
                                  : strncmp(r->path, "/v1/messages", 12) == 0 ? ROUTE_ERRORS_ANTHROPIC
                                  : r->context == CONTEXT_TOKENIZERS          ? ROUTE_ERRORS_TYPED
+                                 : r->context == CONTEXT_PARSE               ? ROUTE_ERRORS_PARSE
                                                                              : ROUTE_ERRORS_OPENAI;
 
         assert_int_equal(r->errors, want);
@@ -137,7 +138,7 @@ int main(void)
         cmocka_unit_test(no_method_and_path_stand_twice),
         cmocka_unit_test(what_costs_a_workers_time_asks_for_a_key_and_reads_a_body),
         cmocka_unit_test(what_changes_the_gateway_is_the_admins),
-        cmocka_unit_test(workers_messages_and_tokenizers_speak_their_own_errors),
+        cmocka_unit_test(workers_messages_tokenizers_and_parsers_speak_their_own_errors),
         cmocka_unit_test(tokenizers_are_the_admins_and_tokenizing_is_for_keys_of_the_data_plane),
         cmocka_unit_test(a_get_waits_for_no_body),
         cmocka_unit_test(probes_and_metrics_are_public_and_of_the_gateway),

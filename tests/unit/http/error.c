@@ -83,6 +83,26 @@ static void workers_have_the_flat_form(void **state)
     assert_string_equal(heard.body, "{\"error\":\"m\",\"code\":\"WORKER_NOT_FOUND\"}");
 }
 
+static void unknown_parser(struct exchange *ex)
+{
+    http_error_parse(ex, 400, STR("Unknown tool parser: \"x\""), (const struct str[]){ STR("a"), STR("b") }, 2);
+}
+
+static void too_much_to_parse(struct exchange *ex)
+{
+    http_error_parse(ex, 503, STR("m"), NULL, 0);
+}
+
+static void parsing_has_a_form_with_what_is_available(void **state)
+{
+    get("/probe", unknown_parser);
+    assert_int_equal(heard.status, 400);
+    assert_string_equal(heard.body, "{\"error\":\"Unknown tool parser: \\\"x\\\"\",\"success\":false,\"available\":[\"a\",\"b\"]}");
+    get("/probe", too_much_to_parse);
+    assert_int_equal(heard.status, 503);
+    assert_string_equal(heard.body, "{\"error\":\"m\",\"success\":false}");
+}
+
 static unsigned anthropic_status;
 
 static void anthropic_error(struct exchange *ex)
@@ -195,6 +215,7 @@ int main(void)
         RULE(a_code_that_cannot_be_a_header_is_only_in_the_body),
         RULE(validation_names_the_member_and_has_no_header),
         RULE(workers_have_the_flat_form),
+        RULE(parsing_has_a_form_with_what_is_available),
         RULE(messages_have_anthropics_form_and_types),
         RULE(unauthorized_carries_its_challenge),
         RULE(media_type_says_what_is_expected),
