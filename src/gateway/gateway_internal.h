@@ -19,6 +19,7 @@
 #include "observe/requests.h"
 #include "plugin/component_engine.h"
 #include "plugin/filter.h"
+#include "plugin/storage_hook.h"
 #include "routing/dp_rank.h"
 #include "worker/load_monitor.h"
 #include "worker/registry.h"
@@ -86,8 +87,11 @@ struct gateway {
     unsigned encoders_n;     /* threads of it: one per CPU */
     unsigned cpus;           /* that the quota leaves us */
 
-    /* Without --enable-wasm: all NULL */
-    struct wasm_runtime *wasm;             /* owned */
+    /* Without --enable-wasm and --storage-hook-wasm-path: NULL */
+    struct wasm_runtime *wasm; /* owned */
+    struct hook *hook;         /* owned; on `wasm`: for the history backends, when they come */
+
+    /* Without --enable-wasm: NULL */
     struct component_engine component;     /* on `wasm` */
     struct plugin_registry *plugins;       /* owned */
     struct plugin_threads *plugin_threads; /* owned */

@@ -62,6 +62,19 @@ static int load_startup_modules(struct gateway *g, struct err *err)
     return r;
 }
 
+/* Checked at the start, as SMG does. Nothing is stored by this version, so that nobody calls it yet: said, so that nobody waits for it. */
+static int load_hook(struct gateway *g, struct err *err)
+{
+    char *path = str_dup(g->config->storage_hook_wasm_path);
+    int r = path ? hook_load(g->wasm, path, &g->hook, err) : err_set(err, ERR_NOMEM, "out of memory");
+
+    free(path);
+    if (r == 0)
+        log_warn(TARGET, "the storage hook is loaded and not called: this version keeps no history",
+                 LF_STR("path", g->config->storage_hook_wasm_path));
+    return r;
+}
+
 int gateway_make_plugins(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
@@ -72,10 +85,11 @@ int gateway_make_plugins(struct gateway *g, struct err *err)
 
     g->admin_wasm = (struct admin_wasm){ .timeout_ms = (uint32_t)c->wasm_max_execution_time_ms,
                                          .max_memory_pages = (uint32_t)c->wasm_max_memory_pages };
-    if (!c->enable_wasm)
-        return 0;
-    r = open_runtime(g, err);
-    if (r < 0)
+    if (c->enable_wasm || c->storage_hook_wasm_path.n)
+        r = open_runtime(g, err);
+    if (r == 0 && c->storage_hook_wasm_path.n)
+        r = load_hook(g, err);
+    if (r < 0 || !c->enable_wasm)
         return r;
     component_engine_init(&g->component, g->wasm);
     r = plugin_registry_new(&conf, &g->plugins, err);
@@ -112,5 +126,6 @@ void gateway_free_plugins(struct gateway *g)
     for (unsigned i = 0; i < g->threads_n; i++)
         plugin_filter_fini(&g->threads[i].plugins);
     plugin_registry_free(STEAL(g->plugins));
+    hook_free(STEAL(g->hook));
     wasm_runtime_close(STEAL(g->wasm));
 }
