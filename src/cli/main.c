@@ -35,6 +35,9 @@ static const struct command COMMANDS[] = {
     { "tokenizer", "add", NULL, cli_tokenizer_add, &TOKENIZER_ADD_TABLE, "load one" },
     { "tokenizer", "status", NULL, cli_tokenizer_status, &TOKENIZER_STATUS_TABLE, "show how the loading of one goes" },
     { "tokenizer", "rm", "remove", cli_tokenizer_rm, &TOKENIZER_RM_TABLE, "remove one" },
+    { "wasm", "list", "ls", cli_wasm_list, &WASM_LIST_TABLE, "list them" },
+    { "wasm", "add", NULL, cli_wasm_add, &WASM_ADD_TABLE, "register one" },
+    { "wasm", "rm", "remove", cli_wasm_rm, &WASM_RM_TABLE, "remove one" },
     { "cache", "flush", NULL, cli_cache_flush, &CACHE_FLUSH_TABLE, "empty the prefix caches of all workers" },
 };
 
@@ -44,6 +47,7 @@ static const struct {
 } GROUPS[] = {
     { "worker", "see and change the workers of a running gateway: list, get, add, patch, replace, rm, drain" },
     { "tokenizer", "see and change the tokenizers of a running gateway: list, add, status, rm" },
+    { "wasm", "see and change the plugins of a running gateway: list, add, rm" },
     { "cache", "flush the caches of a running gateway's workers" },
 };
 

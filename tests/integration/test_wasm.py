@@ -596,3 +596,29 @@ def test_a_start_that_cannot_be_is_one_clear_line(flags, status, text):
     r = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=30 * SLOWNESS)
     assert r.returncode == status and text in r.stderr, r.stderr
     assert len([line for line in r.stderr.splitlines() if line.startswith("smg: error: ")]) == 1
+
+
+# ---- smg wasm ----
+
+def test_smg_wasm_registers_lists_and_removes(plugins):
+    def smg(*words, status=0):
+        r = subprocess.run([SMG, "wasm", *words], capture_output=True, text=True, cwd=plugins.folder, env={**os.environ, "SMG_GATEWAY": plugins.gateway.url})
+        assert r.returncode == status, r.stderr
+        return r.stdout if status == 0 else r.stderr
+
+    i = smg("add", "stamp.wasm", "--attach", "OnRequest", "OnResponse", "--on-failure", "reject", "--timeout-ms", "50", "--no-body").split(":")[0]
+    assert smg("add", "stamp.wasm", status=1).startswith("smg: error: Duplicate SHA256 hash detected")
+    assert smg("add", "onlyresp.wasm", status=1).startswith("smg: error: Invalid WASM component: it is attached to OnRequest and does not export")
+    two = json.loads(smg("add", plugins.path("onlyresp"), "-n", "stamp", "-a", "OnResponse", "-o", "json"))["modules"][0]["add_result"]["Success"]
+    plugins.chat()
+    rows = [line.split() for line in smg("list", "-o", "wide").splitlines()]
+    assert rows[0][:3] == ["NAME", "ATTACHED", "CALLS"]
+    assert [rows[1][0], rows[1][1], rows[1][2], rows[1][-1]] == ["stamp", "OnRequest,OnResponse", "2", i]
+    assert [m["module_uuid"] for m in json.loads(smg("ls", "-o", "json"))["modules"]] == [i, two]
+    meta = plugins.of(i)
+    assert (meta["on_failure"], meta["timeout_ms"], meta["body"]) == ("reject", 50, False)
+    assert "2 plugins are called 'stamp'" in smg("rm", "stamp", status=1)
+    assert smg("rm", i) == f"{i}: plugin removed\n"
+    smg("rm", "stamp")
+    assert "no plugin 'stamp'" in smg("rm", "stamp", status=1)
+    smg("add", "stamp.wasm", "--attach", "Never", status=2)
