@@ -271,6 +271,15 @@ static void put_section(struct buf *out, char id, struct str contents)
     put_name(out, contents);
 }
 
+/* The section that S holds, and S empty for the next one. */
+static void end_section(struct buf *out, char id, struct buf *s)
+{
+    put_section(out, id, buf_str(s));
+    if (s->failed)
+        out->failed = true;
+    buf_clear(s);
+}
+
 enum { SECTION_COMPONENT = 4, SECTION_INSTANCE = 5, SECTION_ALIAS = 6, SECTION_EXPORT = 11 };
 
 static void put_sort(struct buf *out, enum component_sort sort)
@@ -339,31 +348,25 @@ void bridge_wrap(struct str user, const struct component *c, struct str types, s
     put_instantiate(&s, component, c->imports_n);
     for (size_t i = 0; i < c->imports_n; i++)
         put_argument(&s, c->imports[i].name, c->imports[i].sort, c->imports[i].number);
-    put_section(out, SECTION_INSTANCE, buf_str(&s)); /* number `instance`: the user's */
+    end_section(out, SECTION_INSTANCE, &s); /* number `instance`: the user's */
 
-    buf_clear(&s);
     put_instantiate(&s, component + 1, 0);
-    put_section(out, SECTION_INSTANCE, buf_str(&s)); /* instance + 1: the types */
+    end_section(out, SECTION_INSTANCE, &s); /* instance + 1: the types */
 
-    buf_clear(&s);
     put_aliases(&s, c->interfaces, instance, instance + 2);
-    put_section(out, SECTION_ALIAS, buf_str(&s)); /* instance + 2 and on: the user's interfaces */
+    end_section(out, SECTION_ALIAS, &s); /* instance + 2 and on: the user's interfaces */
 
-    buf_clear(&s);
     put_instantiate(&s, component + 2, n + 1);
     put_argument(&s, STR("types"), COMPONENT_INSTANCE, instance + 1);
     for (int i = 0; i < COMPONENT_INTERFACES; i++) {
         if (c->interfaces & 1u << i)
             put_argument(&s, bridge_function(i), COMPONENT_FUNC, func++);
     }
-    put_section(out, SECTION_INSTANCE, buf_str(&s)); /* instance + 2 + n: the bridge */
+    end_section(out, SECTION_INSTANCE, &s); /* instance + 2 + n: the bridge */
 
-    buf_clear(&s);
     put_number(&s, 1);
     buf_put_char(&s, 0);
     put_argument(&s, STR(BRIDGE_INSTANCE), COMPONENT_INSTANCE, instance + 2 + n);
     buf_put_char(&s, 0);
-    put_section(out, SECTION_EXPORT, buf_str(&s));
-    if (s.failed)
-        out->failed = true;
+    end_section(out, SECTION_EXPORT, &s);
 }

@@ -188,19 +188,20 @@ static bool can_reserve(uint32_t memories)
     return true;
 }
 
-static bool set_pool(struct wasm_runtime *r, wasmtime_config *config, unsigned threads)
+/* Room for CALLS at a time. A call takes two memories at least, its guest's and the bridge's. */
+static bool set_pool(struct wasm_runtime *r, wasmtime_config *config, uint32_t calls)
 {
     const struct wasmtime_api *a = r->api;
-    uint32_t memories = MAX(16, threads * 8);
+    uint32_t memories = calls * 8;
     wasmtime_pooling *pool;
 
     if (!can_reserve(memories))
         return false;
     pool = a->wasmtime_pooling_allocation_config_new();
-    a->wasmtime_pooling_allocation_config_total_core_instances_set(pool, MAX(256, threads * 64));
-    a->wasmtime_pooling_allocation_config_total_component_instances_set(pool, MAX(32, threads * 4));
+    a->wasmtime_pooling_allocation_config_total_core_instances_set(pool, calls * 64);
+    a->wasmtime_pooling_allocation_config_total_component_instances_set(pool, calls * 4);
     a->wasmtime_pooling_allocation_config_total_memories_set(pool, memories);
-    a->wasmtime_pooling_allocation_config_total_tables_set(pool, MAX(64, threads * 16));
+    a->wasmtime_pooling_allocation_config_total_tables_set(pool, calls * 16);
     a->wasmtime_pooling_allocation_config_max_memory_size_set(pool, RESERVED_PER_MEMORY);
     a->wasmtime_pooling_allocation_config_max_component_instance_size_set(pool, (size_t)64 << 20);
     a->wasmtime_pooling_allocation_config_max_core_instance_size_set(pool, (size_t)1 << 20);
@@ -240,7 +241,8 @@ static void make_engine(struct wasm_runtime *r, const struct wasm_runtime_config
     a->wasmtime_config_max_wasm_stack_set(config, stack);
     if (a->wasmtime_config_concurrency_support_set)
         a->wasmtime_config_concurrency_support_set(config, false); /* bookkeeping for asynchronous components, per call */
-    r->pooled = set_pool(r, config, c->threads);
+    r->pooled =
+        set_pool(r, config, c->threads + SLEEPERS_MAX + 4); /* guests that were left keep theirs; some for compiling and hooks */
     r->engine = a->wasm_engine_new_with_config(config);
 }
 
