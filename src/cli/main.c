@@ -38,6 +38,11 @@ static const struct command COMMANDS[] = {
     { "parse", "tool", NULL, cli_parse_tool, &PARSE_TOOL_TABLE, "tell tool calls from a model's text" },
     { "parse", "reasoning", NULL, cli_parse_reasoning, &PARSE_REASONING_TABLE, "tell thoughts from a model's text" },
     { "parse", "list", "ls", cli_parse_list, &PARSE_LIST_TABLE, "list the parsers" },
+    { "wasm", "list", "ls", cli_wasm_list, &WASM_LIST_TABLE, "list them" },
+    { "wasm", "add", NULL, cli_wasm_add, &WASM_ADD_TABLE, "register one" },
+    { "wasm", "rm", "remove", cli_wasm_rm, &WASM_RM_TABLE, "remove one" },
+    { "wasm", "run", NULL, cli_wasm_run, &WASM_RUN_TABLE, "try a plugin on a request or a response in a file; without a gateway" },
+    { "wasm", "inspect", NULL, cli_wasm_inspect, &WASM_INSPECT_TABLE, "what a component exports and imports; without a gateway" },
     { "cache", "flush", NULL, cli_cache_flush, &CACHE_FLUSH_TABLE, "empty the prefix caches of all workers" },
 };
 
@@ -48,6 +53,7 @@ static const struct {
     { "worker", "see and change the workers of a running gateway: list, get, add, patch, replace, rm, drain" },
     { "tokenizer", "see and change the tokenizers of a running gateway: list, add, status, rm" },
     { "parse", "tell tool calls and thoughts from a model's text, without a gateway: tool, reasoning, list" },
+    { "wasm", "see and change the plugins of a running gateway, and try one without: list, add, rm, run, inspect" },
     { "cache", "flush the caches of a running gateway's workers" },
 };
 

@@ -7,6 +7,7 @@
 #include "admin/parse.h"
 #include "admin/policies.h"
 #include "admin/tokenizers.h"
+#include "admin/wasm.h"
 #include "gateway/openapi.h"
 #include "worker/registry.h"
 
@@ -112,6 +113,10 @@ SHAPE_OF(PARSED_REASONING, "ParsedReasoning", REQ("normal_text", SHAPE_STR), REQ
 SHAPE_OF(PARSER, "Parser", REQ("name", SHAPE_STR), REQ("kind", SHAPE_STR), ANY_ARRAY("aliases", SHAPE_REQUIRED),
          REQ("format", SHAPE_STR));
 SHAPE_OF(PARSER_LIST, "ParserList", REQ_OF("parsers", SHAPE_ARRAY, &PARSER));
+/* ---- plugins (spec wasm-plugins 2) ---- */
+
+SHAPE_OF(WASM_ADDED, "WasmModulesAdded", ANY_ARRAY("modules", SHAPE_REQUIRED));
+SHAPE_OF(WASM_LIST, "WasmModules", ANY_ARRAY("modules", SHAPE_REQUIRED), REQ("metrics", SHAPE_JSON));
 
 /* ---- fan-outs (spec control-plane 15) ---- */
 
@@ -178,6 +183,9 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_POST,  "/parse/function_call",  "parseFunctionCall", "Tool calls out of a model's text",                   &PARSE_CALLS_SHAPE,     false,    "200",     &PARSED_CALLS, "503",    NULL },
     { HTTP_POST,  "/parse/reasoning",      "parseReasoning",    "A model's thoughts apart from its answer",           &PARSE_REASONING_SHAPE, false,    "200",     &PARSED_REASONING, "503", NULL },
     { HTTP_GET,   "/parse/parsers",        "listParsers",       "The parsers that there are",                         NULL,                   false,    "200",     &PARSER_LIST, "",        NULL },
+    { HTTP_POST,  "/wasm",                 "addWasmModules",    "Register plugins, one after another",                &PLUGIN_LIST_SHAPE,     false,    "200",     &WASM_ADDED,  "500",      NULL },
+    { HTTP_GET,   "/wasm",                 "listWasmModules",   "The plugins, in the order in which they run",        NULL,                   false,    "200",     &WASM_LIST,   "500",      NULL },
+    { HTTP_DELETE, "/wasm/{module_uuid}",  "removeWasmModule",  "Remove a plugin",                                    NULL,                   false,    "200",     NULL,         "400 500 503", NULL },
     { HTTP_POST,  "/flush_cache",          "flushCache",        "Every engine forgets its prefix cache",              NULL,                  false,    "200 206", &FLUSHED,     "",         NULL },
     { HTTP_GET,   "/get_loads",            "getLoads",          "How busy the engines say they are",                  NULL,                  false,    "200",     &LOADS,       "",         NULL },
     { HTTP_POST,  "/start_profile",        "startProfile",      "Profile all workers, or one",                        &ADMIN_START_PROFILE_SHAPE, true, "200 206 404", &PROFILED, "",      NULL },

@@ -1,6 +1,6 @@
 /* gateway/state.h -- --state-dir: the journal, opened for a gateway, and the registry's store on top of it
  *
- * Kinds in the journal: "worker" (key: the id, value: the description as JSON, worker_spec_write); "tokenizer" (catalog/commands.c writes it). Kinds that this version does not know stay in the file untouched.
+ * Kinds in the journal: "worker" (key: the id, value: the description as JSON, worker_spec_write); "tokenizer" (catalog/commands.c writes it); "plugin" (plugin/registry_commands.c). Kinds that this version does not know stay in the file untouched.
  * Control thread, or before it runs.
  */
 #pragma once

@@ -61,7 +61,8 @@ static bool is_withheld(const struct http_field *f)
         return true;
     case HF_UNKNOWN:
         return str_has_prefix_nocase(f->name, STR("access-control-")) || /* the gateway has a CORS policy of its own */
-               str_has_prefix_nocase(f->name, STR("x-smg-route"));       /* nobody else explains the gateway's choices */
+               str_has_prefix_nocase(f->name, STR("x-smg-route")) ||     /* nobody else explains the gateway's choices */
+               str_eq_nocase(f->name, STR("x-smg-plugins"));
     default:
         return false;
     }

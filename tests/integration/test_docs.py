@@ -6,6 +6,7 @@ own. `smg mock-engine` and `smg launch` keep running until the next one of their
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -198,6 +199,14 @@ def test_the_page_of_parsers(reader):
     assert "hermes" in said[0] and 'call 0  get_weather  {"city":"Rome"}' in said[1] and said[2].startswith("thought   R\nthought   ome")
     assert '"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]' in said[3] and '"reasoning_text":"why"' in said[4]
     assert '"kind":"reasoning"' in said[5] and '"content":"so","reasoning_content":"why"' in said[6]
+
+
+def test_the_page_of_plugins(reader, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "tests" / "wasm", tmp_path / "tests" / "wasm")  # the checkout may lie where plugins may not
+    monkeypatch.chdir(tmp_path)
+    said = [text for text in paste_page(reader, "docs/plugins.md", 10).values() if text]
+    assert "is registered" in said[0] and "x-stamped: 200" in said[1] and said[2].startswith("NAME ") and "plugin removed" in said[3]
+    assert '"Success"' in said[4] and '"sha256_hash"' in said[5] and '"name":"stamp"' in said[6]
 
 
 def test_every_option_of_a_tool_that_its_page_names_exists():

@@ -1,0 +1,327 @@
+#include "plugin/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/utf8.h"
+
+/* One call. On the stack of the thread that makes it. */
+struct call {
+    struct wasm_module *m; /* borrowed */
+    const struct wasmtime_api *api;
+    const struct wasm_limits *limits;
+    struct output *output;             /* borrowed; NULL = the guest's output is dropped */
+    wasmtime_store *store;             /* owned */
+    wasmtime_context *context;         /* of the store */
+    struct wasmtime_instance instance; /* valid once instantiate has succeeded */
+    bool late;                         /* the deadline ended it */
+    struct err *err;
+};
+
+/* ---- begin, end ---- */
+
+static wasmtime_error *on_deadline(wasmtime_context *context, void *data, uint64_t *ticks, uint8_t *kind)
+{
+    struct call *c = data;
+
+    (void)context;
+    (void)ticks;
+    (void)kind;
+    c->late = true;
+    return c->api->wasmtime_error_new("the deadline has passed");
+}
+
+/* An empty world: no arguments, environment, files, network; stdin at its end; real clocks and randomness. */
+static int give_wasi(struct call *c)
+{
+    wasmtime_wasi *wasi = c->api->wasi_config_new();
+    wasmtime_error *e;
+
+    if (c->output)
+        output_attach(c->output, c->api, wasi);
+    e = c->api->wasmtime_context_set_wasi(c->context, wasi);
+    return e ? runtime_error(c->m->runtime, e, c->err, ERR_INVALID, "no WASI for the plugin") : 0;
+}
+
+static int begin(struct call *c)
+{
+    uint64_t ticks = (c->limits->timeout_ms + TICK_MS - 1) / TICK_MS + 1; /* the tick under way does not count */
+
+    runtime_call_begins(c->m->runtime);
+    c->store = c->api->wasmtime_store_new(c->m->runtime->engine, c->m, NULL);
+    c->context = c->api->wasmtime_store_context(c->store);
+    c->api->wasmtime_store_limiter(c->store, (int64_t)c->limits->max_memory_pages << 16, TABLE_ELEMENTS, INSTANCES_MAX, TABLES_MAX,
+                                   MEMORIES_MAX);
+    c->api->wasmtime_store_epoch_deadline_callback(c->store, on_deadline, c, NULL);
+    c->api->wasmtime_context_set_epoch_deadline(c->context, ticks);
+    return c->m->uses_wasi ? give_wasi(c) : 0;
+}
+
+static void end(struct call *c)
+{
+    c->api->wasmtime_store_delete(c->store);
+    runtime_call_ends(c->m->runtime);
+}
+
+/* Which of the documented outcomes it was; consumes E. */
+static int failed(struct call *c, wasmtime_error *e, const char *what)
+{
+    struct err reason = { 0 };
+    struct str text;
+
+    (void)runtime_error(c->m->runtime, e, &reason, ERR_INVALID, what);
+    text = str_of(reason.message);
+    if (c->late)
+        return err_set(c->err, ERR_TIMEOUT, "the plugin was stopped at its deadline of %u ms", c->limits->timeout_ms);
+    if (str_find(text, STR("call stack exhausted")) != STR_NPOS)
+        return err_set(c->err, ERR_LIMIT, "the plugin used more stack than it may");
+    if (str_find(text, STR("exceeds memory limits")) != STR_NPOS)
+        return err_set(c->err, ERR_LIMIT, "the plugin needs more than the %u pages of memory that it may have (%.*s)",
+                       c->limits->max_memory_pages, (int)MIN(text.n, (size_t)300), text.p);
+    if (str_find(text, STR("limit of ")) != STR_NPOS && str_find(text, STR("reached")) != STR_NPOS)
+        return err_set(c->err, ERR_LIMIT, "%s", reason.message);
+    return err_set(c->err, ERR_INVALID, "%s", reason.message);
+}
+
+static int instantiate(struct call *c)
+{
+    wasmtime_error *e =
+        c->api->wasmtime_component_linker_instantiate(c->m->runtime->linker, c->context, c->m->component, &c->instance);
+
+    return e ? failed(c, e, "the plugin could not be instantiated") : 0;
+}
+
+/* ---- the steps ---- */
+
+/* Calls an export of the bridge with one argument or none, for a string or nothing. A string that comes back belongs to the library. */
+static int call_export(struct call *c, const wasmtime_export *export, const struct wasmtime_val *argument, struct wasmtime_val *ret)
+{
+    struct wasmtime_func f;
+    wasmtime_error *e;
+
+    if (!c->api->wasmtime_component_instance_get_func(&c->instance, c->context, export, &f))
+        return err_set(c->err, ERR_INVALID, "the plugin's bridge has lost a function");
+    e = c->api->wasmtime_component_func_call(&f, c->context, argument, argument ? 1 : 0, ret, ret ? 1 : 0);
+    if (!e)
+        e = c->api->wasmtime_component_func_post_return(&f, c->context);
+    else if (ret)
+        ret->kind = 0;
+    return e ? failed(c, e, "the plugin failed") : 0;
+}
+
+static int put(struct call *c, const wasmtime_export *export, struct str piece)
+{
+    struct wasmtime_val v = { .kind = WASMTIME_STRING,
+                              .of.string = { piece.n, (char *)(uintptr_t)piece.p } }; /* copied, not changed */
+
+    return call_export(c, export, &v, NULL);
+}
+
+static int put_text(struct call *c, struct str s)
+{
+    int r = 0;
+
+    while (r == 0 && s.n > 0) {
+        struct str piece = s.n > BRIDGE_PIECE ? utf8_first(s, BRIDGE_PIECE) : s;
+
+        r = put(c, c->m->put_text, piece);
+        s = str_skip(s, piece.n);
+    }
+    return r;
+}
+
+/* Each byte as the character of that number: one or two bytes of UTF-8. */
+static int put_bytes(struct call *c, struct str s, char *scratch)
+{
+    int r = 0;
+
+    while (r == 0 && s.n > 0) {
+        struct str piece = str_first(s, BRIDGE_PIECE); /* even, so that the next one joins */
+        size_t n = 0;
+
+        for (size_t i = 0; i < piece.n; i++) {
+            unsigned char b = (unsigned char)piece.p[i];
+
+            if (b < 0x80) {
+                scratch[n++] = (char)b;
+            } else {
+                scratch[n++] = (char)(0xc0 | b >> 6);
+                scratch[n++] = (char)(0x80 | (b & 0x3f));
+            }
+        }
+        r = put(c, c->m->put_bytes, (struct str){ scratch, n });
+        s = str_skip(s, piece.n);
+    }
+    return r;
+}
+
+static int put_image(struct call *c, const struct image *in)
+{
+    char *scratch;
+    int r;
+
+    if (in->text) {
+        r = put_text(c, in->head);
+        return r == 0 ? put_text(c, in->body) : r;
+    }
+    scratch = malloc(2 * MIN(MAX(in->head.n, in->body.n), (size_t)BRIDGE_PIECE) + 1);
+    if (!scratch)
+        return err_set(c->err, ERR_NOMEM, "no memory for a plugin's arguments");
+    r = put_bytes(c, in->head, scratch);
+    if (r == 0)
+        r = put_bytes(c, in->body, scratch);
+    free(scratch);
+    return r;
+}
+
+/* Latin-1 told in UTF-8, back to bytes; at most ROOM of them, SIZE_MAX when there are more or it is something else. */
+static size_t to_bytes(struct str s, uint8_t *out, size_t room)
+{
+    const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
+    size_t n = 0;
+
+    while (p < end) {
+        uint64_t eight;
+
+        if (end - p >= 8 && room - n >= 8 && (memcpy(&eight, p, 8), (eight & 0x8080808080808080u) == 0)) {
+            memcpy(out + n, &eight, 8);
+            p += 8;
+            n += 8;
+        } else if (n == room) {
+            return SIZE_MAX;
+        } else if (*p < 0x80) {
+            out[n++] = *p++;
+        } else if (end - p >= 2 && (*p & 0xfe) == 0xc2 && (p[1] & 0xc0) == 0x80) {
+            out[n++] = (uint8_t)((*p & 3) << 6 | (p[1] & 0x3f));
+            p += 2;
+        } else {
+            return SIZE_MAX;
+        }
+    }
+    return n;
+}
+
+static int no_sense(struct call *c)
+{
+    return err_set(c->err, ERR_INVALID, "the answer of the plugin's bridge makes no sense");
+}
+
+/* The first piece says how long the whole is. */
+static int first_piece(struct call *c, struct str piece, struct arena *arena, uint8_t **ret_p, size_t *ret_n, size_t *ret_done)
+{
+    uint8_t front[8];
+    size_t total, done;
+    uint32_t top;
+    uint8_t *p;
+
+    /* Four bytes of Latin-1 are at most eight of UTF-8; a character may be cut behind them, which does not matter. */
+    if (piece.n < 8 || to_bytes(utf8_first(str_first(piece, 8), 8), front, 8) == SIZE_MAX)
+        return no_sense(c);
+    memcpy(&top, front, sizeof top);
+    if (top < BRIDGE_IMAGE)
+        return no_sense(c);
+    total = top - BRIDGE_ANSWER;
+    p = arena_alloc(arena, total);
+    if (!p)
+        return err_set(c->err, ERR_NOMEM, "no memory for a plugin's answer of %zu bytes", total);
+    done = to_bytes(piece, p, total);
+    if (done == SIZE_MAX || done != MIN(total, (size_t)BRIDGE_PIECE))
+        return no_sense(c);
+    *ret_p = p;
+    *ret_n = total;
+    *ret_done = done;
+    return 0;
+}
+
+static int get_rest(struct call *c, uint8_t *p, size_t total, size_t done)
+{
+    int r = 0;
+
+    while (r == 0 && done < total) {
+        struct wasmtime_val at = { .kind = WASMTIME_U32, .of.u32 = (uint32_t)(BRIDGE_ANSWER + done) }, piece = { 0 };
+        size_t n;
+
+        r = call_export(c, c->m->get, &at, &piece);
+        if (r < 0)
+            return r;
+        n = to_bytes((struct str){ piece.of.string.p, piece.of.string.n }, p + done, total - done);
+        if (n == SIZE_MAX || n == 0)
+            r = no_sense(c);
+        else
+            done += n;
+        c->api->wasmtime_component_val_delete(&piece);
+    }
+    return r;
+}
+
+static int run(struct call *c, enum component_interface f, struct arena *arena, struct answer *ret)
+{
+    struct wasmtime_val piece = { 0 };
+    uint8_t *p = NULL;
+    size_t total = 0, done = 0;
+    int r = call_export(c, c->m->functions[f], NULL, &piece);
+
+    if (r < 0)
+        return r;
+    if (piece.kind != WASMTIME_STRING)
+        r = no_sense(c);
+    else
+        r = first_piece(c, (struct str){ piece.of.string.p, piece.of.string.n }, arena, &p, &total, &done);
+    c->api->wasmtime_component_val_delete(&piece);
+    if (r == 0)
+        r = get_rest(c, p, total, done);
+    if (r == 0)
+        *ret = (struct answer){ p, total };
+    return r;
+}
+
+/* ---- entries ---- */
+
+int call_here(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
+              struct output *output, struct arena *arena, struct answer *ret, struct err *err)
+{
+    struct call c = { .m = m, .api = m->runtime->api, .limits = l, .output = output, .err = err };
+    int r = begin(&c);
+
+    if (r == 0)
+        r = instantiate(&c);
+    if (r == 0)
+        r = put_image(&c, in);
+    if (r == 0)
+        r = run(&c, f, arena, ret);
+    end(&c);
+    return r;
+}
+
+int call_try(struct wasm_module *m, struct err *err)
+{
+    static const struct wasm_limits LIMITS = { TRIAL_MS, 65536 };
+    struct call c = { .m = m, .api = m->runtime->api, .limits = &LIMITS, .err = err };
+    int r = begin(&c);
+
+    if (r == 0)
+        r = instantiate(&c);
+    end(&c);
+    return r;
+}
+
+int call_run(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
+             struct str request_id, struct arena *arena, struct answer *ret, struct err *err)
+{
+    struct output *output = NULL;
+    int r;
+
+    if (!m->functions[f])
+        return err_set(err, ERR_INVALID, "the plugin does not export %.*s", STR_FMT(component_interface_name(f)));
+    if (m->uses_wasi && m->runtime->output) {
+        output = output_new();
+        if (!output)
+            return err_set(err, ERR_NOMEM, "no memory for a plugin's output");
+    }
+    r = (m->can_sleep ? call_elsewhere : call_here)(m, f, l, in, output, arena, ret, err);
+    if (output) {
+        output_tell(output, m->runtime->output, m->runtime->output_owner, str_of(m->name), request_id);
+        output_unref(output);
+    }
+    return r;
+}

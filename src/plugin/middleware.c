@@ -1,0 +1,26 @@
+/* The world smg:gateway (spec wasm-plugins 3). */
+#include "plugin/call.h"
+
+int wasm_call_on_request(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_request *req, struct arena *arena,
+                         struct wasm_action *ret, struct err *err)
+{
+    struct image in;
+    struct answer answer;
+    int r = values_of_request(req, arena, &in, err);
+
+    if (r == 0)
+        r = call_run(m, COMPONENT_ON_REQUEST, l, &in, req->request_id, arena, &answer, err);
+    return r == 0 ? values_to_action(answer, arena, ret, err) : r;
+}
+
+int wasm_call_on_response(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_response *resp,
+                          struct str request_id, struct arena *arena, struct wasm_action *ret, struct err *err)
+{
+    struct image in;
+    struct answer answer;
+    int r = values_of_response(resp, arena, &in, err);
+
+    if (r == 0)
+        r = call_run(m, COMPONENT_ON_RESPONSE, l, &in, request_id, arena, &answer, err);
+    return r == 0 ? values_to_action(answer, arena, ret, err) : r;
+}

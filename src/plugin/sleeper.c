@@ -1,0 +1,160 @@
+/* Calls of guests that can sleep (they import wasi:io/poll).
+ *
+ * A guest that waits in the host, for a clock, is in no code that the epoch could stop. So its call is made on a thread of its own, with copies of all that it touches, and the caller waits until it is
+ * done or its deadline has passed:
+ *
+ *   waiting --the thread is done--> done: the caller takes the answer, the thread has ended
+ *      \--deadline and GRACE_MS--> left: ERR_TIMEOUT for the caller; the job belongs to the thread, which ends at the epoch as soon as the guest wakes up
+ *
+ * Bound: SLEEPERS_MAX threads may be left at a time; from then on calls of such modules are refused (ERR_BUSY) until one ends.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "plugin/call.h"
+
+#define GRACE_MS 30u /* beyond the deadline: a guest that computes is stopped by the epoch in that time */
+
+struct job {
+    struct wasm_module *m; /* ref */
+    enum component_interface f;
+    struct wasm_limits limits;
+    struct image in;       /* copies, in the arena */
+    struct output *output; /* ref of the call: with the caller, who tells it; the thread's streams have theirs. NULL once left */
+    struct arena arena;
+    struct answer answer;
+    struct err err;
+    int result;
+
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool done, left; /* under the lock */
+};
+
+static void job_free(struct job *j)
+{
+    wasm_module_unref(j->m);
+    arena_fini(&j->arena);
+    pthread_cond_destroy(&j->ended);
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+}
+
+static void *work(void *arg)
+{
+    struct job *j = arg;
+    struct wasm_runtime *r = j->m->runtime;
+    bool left;
+
+    j->result = call_here(j->m, j->f, &j->limits, &j->in, j->output, &j->arena, &j->answer, &j->err);
+    pthread_mutex_lock(&j->lock);
+    j->done = true;
+    left = j->left;
+    pthread_cond_signal(&j->ended);
+    pthread_mutex_unlock(&j->lock);
+    if (left) {
+        output_unref(j->output);
+        job_free(j);
+        atomic_fetch_sub(&r->sleepers, 1); /* the runtime may be closed from here on */
+    }
+    return NULL;
+}
+
+static struct job *job_new(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
+                           struct output *output)
+{
+    struct job *j = calloc(1, sizeof *j);
+    pthread_condattr_t attr;
+
+    if (!j)
+        return NULL;
+    j->m = wasm_module_ref(m);
+    j->f = f;
+    j->limits = *l;
+    j->output = output;
+    arena_init(&j->arena, NULL, 0);
+    j->in = (struct image){ arena_str(&j->arena, in->head), arena_str(&j->arena, in->body), in->text };
+    pthread_mutex_init(&j->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&j->ended, &attr);
+    pthread_condattr_destroy(&attr);
+    if (!j->arena.failed)
+        return j;
+    job_free(j);
+    return NULL;
+}
+
+static struct timespec after_ms(uint64_t ms)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += (time_t)(ms / 1000);
+    t.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000L;
+    }
+    return t;
+}
+
+/* Whether it is done; if not, it has been left. */
+static bool wait_for(struct job *j)
+{
+    struct timespec until = after_ms((uint64_t)j->limits.timeout_ms + 2 * TICK_MS + GRACE_MS);
+    bool done;
+
+    pthread_mutex_lock(&j->lock);
+    while (!j->done && pthread_cond_timedwait(&j->ended, &j->lock, &until) != ETIMEDOUT)
+        continue;
+    done = j->done;
+    j->left = !done;
+    if (j->left) {
+        atomic_fetch_add(&j->m->runtime->sleepers, 1);
+        output_ref(j->output);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return done;
+}
+
+static int take(struct job *j, struct arena *arena, struct answer *ret, struct err *err)
+{
+    struct str copy;
+
+    if (j->result < 0)
+        return err_set(err, j->result, "%s", j->err.message);
+    copy = arena_str(arena, (struct str){ (const char *)j->answer.p, j->answer.n });
+    if (!copy.p)
+        return err_set(err, ERR_NOMEM, "no memory for a plugin's answer of %zu bytes", j->answer.n);
+    *ret = (struct answer){ (const uint8_t *)copy.p, copy.n };
+    return 0;
+}
+
+int call_elsewhere(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
+                   struct output *output, struct arena *arena, struct answer *ret, struct err *err)
+{
+    struct job *j;
+    pthread_t thread;
+    int r;
+
+    if (atomic_load(&m->runtime->sleepers) >= SLEEPERS_MAX)
+        return err_set(err, ERR_BUSY, "%d calls of plugins still sleep past their deadlines; no more are begun until one wakes up",
+                       SLEEPERS_MAX);
+    j = job_new(m, f, l, in, output);
+    if (!j)
+        return err_set(err, ERR_NOMEM, "no memory for a plugin's call");
+    if (pthread_create(&thread, NULL, work, j) != 0) {
+        job_free(j);
+        return err_set(err, ERR_NOMEM, "no thread for a plugin that may sleep");
+    }
+    if (!wait_for(j)) {
+        pthread_detach(thread);
+        return err_set(err, ERR_TIMEOUT, "the plugin slept past its deadline of %u ms", l->timeout_ms);
+    }
+    pthread_join(thread, NULL);
+    r = take(j, arena, ret, err);
+    job_free(j);
+    return r;
+}
