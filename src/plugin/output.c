@@ -6,7 +6,7 @@
 
 /* The bytes of one stream behind its last newline. */
 struct stream {
-    struct output *in;
+    struct output *_Atomic in; /* published behind everything else: the library's threads begin here */
     bool is_stderr;
     size_t n;
     char partial[OUTPUT_LINE];
@@ -30,8 +30,8 @@ struct output *output_new(void)
     pthread_mutex_init(&o->lock, NULL);
     o->lines.max = OUTPUT_BYTES;
     for (int i = 0; i < 2; i++) {
-        o->streams[i].in = o;
         o->streams[i].is_stderr = i == 1;
+        atomic_store_explicit(&o->streams[i].in, o, memory_order_release);
     }
     return o;
 }
@@ -53,7 +53,8 @@ void output_unref(struct output *o)
 
 static void end_line(struct stream *s)
 {
-    struct buf *b = &s->in->lines;
+    struct output *o = atomic_load_explicit(&s->in, memory_order_relaxed);
+    struct buf *b = &o->lines;
     char *row = b->n + s->n + 3 <= OUTPUT_BYTES ? buf_reserve(b, s->n + 3) : NULL;
 
     if (row) {
@@ -63,7 +64,7 @@ static void end_line(struct stream *s)
         memcpy(row + 3, s->partial, s->n);
         b->n += s->n + 3;
     } else {
-        s->in->cut = true;
+        o->cut = true;
     }
     s->n = 0;
 }
@@ -87,17 +88,18 @@ static void gather(struct stream *s, struct str bytes)
 static ptrdiff_t on_output(void *data, const unsigned char *bytes, size_t n)
 {
     struct stream *s = data;
+    struct output *o = atomic_load_explicit(&s->in, memory_order_acquire);
 
-    pthread_mutex_lock(&s->in->lock);
-    if (!s->in->told && !s->in->cut)
+    pthread_mutex_lock(&o->lock);
+    if (!o->told && !o->cut)
         gather(s, (struct str){ (const char *)bytes, n });
-    pthread_mutex_unlock(&s->in->lock);
+    pthread_mutex_unlock(&o->lock);
     return (ptrdiff_t)n; /* all of it: the guest need not know */
 }
 
 static void stream_gone(void *data)
 {
-    output_unref(((struct stream *)data)->in);
+    output_unref(atomic_load_explicit(&((struct stream *)data)->in, memory_order_acquire));
 }
 
 void output_attach(struct output *o, const struct wasmtime_api *api, wasmtime_wasi *wasi)

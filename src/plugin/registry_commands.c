@@ -80,15 +80,16 @@ static void compile(struct pool_job *job)
 static bool submit(struct plugin_command *c, void (*work)(struct pool_job *job), void (*done)(struct pool_job *job))
 {
     struct plugin_registry *r = c->registry;
+    int status;
 
     c->job.work = work;
     c->job.done = done;
-    c->status = pool_submit(r->pool, r->conf.control, &c->job);
-    if (c->status == 0) {
+    status = pool_submit(r->pool, r->conf.control, &c->job);
+    if (status == 0) { /* a thread has it already */
         list_append(&r->loading, &c->link);
         return true;
     }
-    (void)err_set(&c->err, c->status, "Failed to submit job: Job queue full");
+    (void)err_set(&c->err, status, "Failed to submit job: Job queue full");
     fail(c);
     return false;
 }

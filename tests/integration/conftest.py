@@ -95,7 +95,7 @@ class Process:
         full_env["HF_HUB_OFFLINE"] = "1"  # tests talk to loopback only; those with a hub of their own say so
         full_env["ASAN_OPTIONS"] = "detect_leaks=1"
         full_env["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
-        full_env["TSAN_OPTIONS"] = "halt_on_error=1"
+        full_env["TSAN_OPTIONS"] = f"halt_on_error=1:report_signal_unsafe=0:suppressions={ROOT}/tests/tsan.supp"  # for plugins: tests/unit/plugin/meson.build says why
         full_env.update(env or {})
         self.popen = subprocess.Popen([str(SMG), *self.args], stdout=self.out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=full_env)
 

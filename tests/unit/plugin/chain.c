@@ -49,11 +49,23 @@ static void nothing(void)
 {
 }
 
+static struct {
+    bool (*true_now)(void);
+    bool answer;
+} question;
+
+static void ask(void)
+{
+    question.answer = question.true_now();
+}
+
+/* TRUE_NOW is asked on the loop. */
 static bool eventually(bool (*true_now)(void))
 {
+    question.true_now = true_now;
     for (int i = 0; i < 2000; i++) {
-        on_loop(nothing);
-        if (true_now())
+        on_loop(ask);
+        if (question.answer)
             return true;
         usleep(2000);
     }
