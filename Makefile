@@ -6,7 +6,7 @@ BUILD ?= build
 JOBS  ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check format bench soak fuzz clean
+.PHONY: help build run test check format bench soak fuzz plugins clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ soak: ## the long, full-size runs
 fuzz: ## every fuzz target, FUZZ_SECONDS each (default 60)
 	@tools/setup check
 	@tools/fuzz $${FUZZ_SECONDS:-60}
+
+plugins: ## the example plugins and the tests' components, from their sources
+	@tools/setup plugins
+	@plugins/build
 
 clean: ## remove all build folders
 	@rm -rf $(BUILD) $(BUILD)-*

@@ -209,6 +209,16 @@ def test_the_page_of_plugins(reader, tmp_path, monkeypatch):
     assert '"Success"' in said[4] and '"sha256_hash"' in said[5] and '"name":"stamp"' in said[6]
 
 
+@pytest.mark.slow  # needs the compiler and the linker of `make plugins`
+def test_the_page_of_plugins_in_c(reader, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "plugins", tmp_path / "plugins", symlinks=True)
+    monkeypatch.chdir(tmp_path)
+    source = re.search(r"^```c\n(.*?)^```", (ROOT / "docs/plugins-c.md").read_text(), re.M | re.S)[1]
+    (tmp_path / "only_small.c").write_text(source)
+    said = [text for text in paste_page(reader, "docs/plugins-c.md", 10).values() if text]
+    assert "runs     yes" in said[0] and "reject with status 403" in said[1] and "x-body-bytes: 5" in said[1] and "x-checked-by: only_small" in said[3]
+
+
 def test_every_option_of_a_tool_that_its_page_names_exists():
     for page, tool in ("docs/mock-engine.md", "mock-engine"), ("docs/bench.md", "bench"):
         text = (ROOT / page).read_text()
