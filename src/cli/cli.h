@@ -34,13 +34,21 @@ int cli_tokenizer_add(int argc, const char *const *argv);
 int cli_tokenizer_status(int argc, const char *const *argv);
 int cli_tokenizer_rm(int argc, const char *const *argv);
 int cli_tokenize(int argc, const char *const *argv); /* without a gateway where --model-path is given */
+int cli_wasm_list(int argc, const char *const *argv);
+int cli_wasm_add(int argc, const char *const *argv);
+int cli_wasm_rm(int argc, const char *const *argv);
 int cli_loads(int argc, const char *const *argv);
 int cli_top(int argc, const char *const *argv);
+
+/* Plugins, tried without a gateway. */
+int cli_wasm_run(int argc, const char *const *argv);
+int cli_wasm_inspect(int argc, const char *const *argv);
 
 /* The tables behind --help and docs/reference. */
 extern const struct option_table MOCK_TABLE, BENCH_TABLE, WORKER_LIST_TABLE, WORKER_GET_TABLE, WORKER_ADD_TABLE, WORKER_PATCH_TABLE,
     WORKER_REPLACE_TABLE, WORKER_RM_TABLE, WORKER_DRAIN_TABLE, CACHE_FLUSH_TABLE, TOKENIZER_LIST_TABLE, TOKENIZER_ADD_TABLE,
-    TOKENIZER_STATUS_TABLE, TOKENIZER_RM_TABLE, TOKENIZE_TABLE, LOADS_TABLE, TOP_TABLE;
+    TOKENIZER_STATUS_TABLE, TOKENIZER_RM_TABLE, TOKENIZE_TABLE, WASM_LIST_TABLE, WASM_ADD_TABLE, WASM_RM_TABLE, WASM_RUN_TABLE,
+    WASM_INSPECT_TABLE, LOADS_TABLE, TOP_TABLE;
 
 /* What follows from options_parse's result R: prints the help or the report; returns the exit status (0 with R = 0: go on). */
 int cli_parsed(int r, const struct option_table *table, const struct option_report *report);

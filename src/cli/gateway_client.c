@@ -430,6 +430,8 @@ static int read_reply(struct gateway_client *g, struct gateway_ask *a, unsigned 
         gateway_explain(g, reply->status, buf_str(&reply->body), &text);
         return say(&text);
     }
+    if (a->method == HTTP_DELETE && str_has_prefix(str_of(a->fetch.content_type), STR("text/plain")))
+        return CLI_OK; /* of plugins: a sentence, as SMG's */
     if (json_parse(buf_str(&reply->body), &reply->arena, &reply->doc, NULL) < 0) {
         buf_printf(&text, "%.*s answered with %s in place of JSON; is it a gateway?", STR_FMT(g->target.text),
                    a->fetch.content_type[0] ? a->fetch.content_type : "bytes of no type");

@@ -116,7 +116,7 @@ struct gateway_reply {
     struct json_doc doc; /* the body, parsed */
 };
 
-/* Asks and reads the JSON of the answer. CLI_OK for 2xx and for the status ACCEPT (0 = none besides); everything else is printed and its enum cli_status returned. Zeroes
+/* Asks and reads the JSON of the answer (a DELETE may be answered with plain text; there is no document then). CLI_OK for 2xx and for the status ACCEPT (0 = none besides); everything else is printed and its enum cli_status returned. Zeroes
  * *REPLY first; the caller frees it with gateway_reply_fini in any case. */
 int gateway_do(struct gateway_client *g, enum http_method method, struct str path, struct str body, unsigned accept,
                struct gateway_reply *reply) _must_check_;

@@ -152,6 +152,17 @@ struct launch_config {
     bool tokenizer_cache_enable_l0, tokenizer_cache_enable_l1; /* checked and not used */
     uint64_t tokenizer_cache_l0_max_entries, tokenizer_cache_l1_max_memory_bytes;
 
+    /* Plugins */
+    bool enable_wasm;
+    struct option_list wasm_modules; /* paths */
+    struct str wasm_modules_file;    /* path; empty = none */
+    uint64_t wasm_max_execution_time_ms, wasm_max_memory_pages, wasm_max_stack_bytes, wasm_max_body_bytes;
+    uint64_t wasm_threads;                      /* 0 = by the CPUs */
+    uint64_t wasm_module_cache_size;            /* checked and not used */
+    struct str wasm_runtime_lib;                /* path; empty = found by itself */
+    struct str storage_hook_wasm_path;          /* path; empty = none */
+    struct option_list storage_context_headers; /* "header=key", no key twice */
+
     /* ---- not available yet ---- */
 
     uint64_t max_idle_s;
@@ -170,8 +181,6 @@ struct launch_config {
     bool enable_trace;
     struct str otlp_traces_endpoint;
 
-    struct option_list storage_context_headers;
-
     uint32_t retry_max_retries;
     uint32_t retry_initial_backoff_ms, retry_max_backoff_ms;
     double retry_backoff_multiplier, retry_jitter_factor;
@@ -181,8 +190,7 @@ struct launch_config {
     struct str reasoning_parser, tool_call_parser, mcp_config_path;
     enum launch_tensor_transport multimodal_tensor_transport;
     uint64_t multimodal_shm_min_bytes;
-    bool enable_wasm;
-    struct str storage_hook_wasm_path, webrtc_bind_addr, webrtc_stun_server;
+    struct str webrtc_bind_addr, webrtc_stun_server;
 
     enum launch_history history_backend;
     struct str schema_config, postgres_db_url, redis_url;

@@ -120,6 +120,42 @@ static void check_storage_headers(struct check *k)
     }
 }
 
+/* ---- plugins (spec wasm-plugins 1) ---- */
+
+struct wasm_bound {
+    uint64_t value, min, max;
+    const char *zero, *low, *high;
+};
+
+static void check_wasm_bound(struct check *k, const struct wasm_bound *b)
+{
+    if (b->value == 0)
+        failed(k, b->zero);
+    else if (b->value < b->min)
+        failed(k, b->low);
+    else if (b->value > b->max)
+        failed(k, b->high);
+}
+
+static void check_wasm(struct check *k)
+{
+    const struct launch_config *c = k->c;
+    const struct wasm_bound bounds[] = {
+        { c->wasm_max_memory_pages, 1, 65536, "max_memory_pages cannot be 0", NULL, "max_memory_pages cannot exceed 65536 (4GB)" },
+        { c->wasm_max_execution_time_ms, 1, 300000, "max_execution_time_ms cannot be 0", NULL,
+          "max_execution_time_ms cannot exceed 300000ms (5 minutes)" },
+        { c->wasm_max_stack_bytes, 65536, 16777216, "max_stack_size cannot be 0", "max_stack_size must be at least 64KB",
+          "max_stack_size cannot exceed 16MB" },
+        { c->wasm_module_cache_size, 1, 1000, "module_cache_size cannot be 0", NULL, "module_cache_size cannot exceed 1000" },
+        { c->wasm_max_body_bytes, 1, 104857600, "max_body_size cannot be 0", NULL, "max_body_size cannot exceed 100MB" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(bounds); i++)
+        check_wasm_bound(k, &bounds[i]);
+    if (!c->enable_wasm && (c->wasm_modules.n || c->wasm_modules_file.n))
+        incompatible(k, "--wasm-module and --wasm-modules need --enable-wasm");
+}
+
 /* ---- tenants and aliases ---- */
 
 static void check_tenant_header(struct check *k)
@@ -446,6 +482,7 @@ void launch_check(const struct launch_config *c, struct option_report *report)
     check_mode(&k);
     check_server(&k);
     check_storage_headers(&k);
+    check_wasm(&k);
     check_tenant_header(&k);
     check_tenant_keys(&k);
     check_aliases(&k);

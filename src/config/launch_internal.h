@@ -27,6 +27,7 @@ int launch_validate_bucket(const void *value, struct err *err);    /* double */
 int launch_validate_host_port(const void *value, struct err *err); /* struct str "host:port" or "none" */
 int launch_validate_tenant_key(const void *value, struct err *err);
 int launch_validate_priority_class(const void *value, struct err *err);
+int launch_validate_wasm_threads(const void *value, struct err *err); /* uint64_t */
 
 /* An IPv4 or IPv6 address, the latter with or without brackets and with or without a zone. */
 bool launch_is_address(struct str text);

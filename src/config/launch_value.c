@@ -310,3 +310,12 @@ int launch_validate_priority_class(const void *value, struct err *err)
             return 0;
     return err_set(err, ERR_INVALID, "Must be system, interactive, default or bulk");
 }
+
+int launch_validate_wasm_threads(const void *value, struct err *err)
+{
+    uint64_t threads = *(const uint64_t *)value;
+
+    if (threads == 0)
+        return err_set(err, ERR_INVALID, "thread_pool_size cannot be 0");
+    return threads > 128 ? err_set(err, ERR_INVALID, "thread_pool_size cannot exceed 128") : 0;
+}

@@ -381,6 +381,17 @@ static void collect_tokenizers(struct prometheus_writer *w, const struct tokeniz
                           (double)tokenizer_memory(t->entries[i]->tokenizer));
 }
 
+/* Only with --enable-wasm. */
+static void collect_plugins(struct prometheus_writer *w, struct gateway *g)
+{
+    if (!g->plugins)
+        return;
+    prometheus_family(w, "smg_wasm_modules", METRIC_GAUGE, "Registered plugins");
+    prometheus_sample(w, NULL, 0, (double)plugin_registry_table(g->plugins, g->control)->n);
+    prometheus_family(w, "smg_wasm_waiting_runs", METRIC_GAUGE, "Requests and replies that wait for a plugin thread");
+    prometheus_sample(w, NULL, 0, plugin_threads_waiting(g->plugin_threads));
+}
+
 /* ---- the prefix indexes of cache_aware, all models' together ---- */
 
 static void add_index(struct str model, struct policy *p, bool by_operator, void *arg)
@@ -446,6 +457,7 @@ void gateway_collect(struct prometheus_writer *w, void *arg)
     if (g->config->engine_metrics)
         collect_engines(w, g->load_monitor);
     collect_admission(w, g->admission);
+    collect_plugins(w, g);
     collect_tokenizers(w, catalog_table(g->catalog, g->control));
     collect_loops(w, g);
     collect_process(w);

@@ -2,6 +2,7 @@
  *
  * Request id first, so that everything later can name the request; then what observes (so that refusals are counted and logged too); then what refuses.
  * Authentication comes before anything that costs (admission, bodies, plugins), and before a known path tells which methods it has (spec control-plane 1.2).
+ * Plugins come behind auth (decision 3) and in front of admission: a permit is for work, and what a plugin rejects is none. They may change the fields that admission and routing read.
  * Admission stands behind the body: a permit is for work, and a client that uploads slowly does none. Its on_end comes first of all: the next in the line waits for nobody's log.
  */
 #include "gateway/gateway_internal.h"
@@ -15,6 +16,11 @@ const struct filter GATEWAY_FILTERS[] = {
     { .name = "auth", .on_head = auth_on_head, .on_end = auth_on_end, .context = CONTEXT_AUTH },
     { .name = "404 and 405", .on_head = route_check_on_head, .context = CONTEXT_GATEWAY },
     { .name = "Expect", .on_head = expect_check_on_head, .context = CONTEXT_GATEWAY },
+    { .name = "plugins",
+      .on_head = plugin_on_head,
+      .on_body = plugin_on_body,
+      .on_end = plugin_on_end,
+      .context = CONTEXT_PLUGINS },
     { .name = "admission",
       .on_body = admission_on_body,
       .on_reply = admission_on_reply,

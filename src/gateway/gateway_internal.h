@@ -4,6 +4,7 @@
 #include "admin/admin.h"
 #include "admin/policies.h"
 #include "admin/tokenizers.h"
+#include "admin/wasm.h"
 #include "admission/admission.h"
 #include "auth/auth.h"
 #include "gateway/gateway.h"
@@ -16,6 +17,9 @@
 #include "net/listener.h"
 #include "observe/prometheus.h"
 #include "observe/requests.h"
+#include "plugin/component_engine.h"
+#include "plugin/filter.h"
+#include "plugin/storage_hook.h"
 #include "routing/dp_rank.h"
 #include "worker/load_monitor.h"
 #include "worker/registry.h"
@@ -32,6 +36,8 @@ enum gateway_context {
     CONTEXT_OBSERVE,
     CONTEXT_AUTH,
     CONTEXT_ADMISSION,
+    CONTEXT_PLUGINS,
+    CONTEXT_WASM,
     CONTEXT_COUNT
 };
 
@@ -52,6 +58,7 @@ struct gateway_thread {
     struct observe_requests observe;
     struct auth_thread auth;
     struct admission_thread admission;
+    struct plugin_filter plugins;
     void *contexts[CONTEXT_COUNT];
     struct message drain, close; /* control -> thread */
     struct message idle, closed; /* thread -> control */
@@ -78,6 +85,18 @@ struct gateway {
     struct hub_config hub;   /* owned: HF_... of the environment */
     struct pool *encoders;   /* owned: what is too long to be tokenized in a loop's turn */
     unsigned encoders_n;     /* threads of it: one per CPU */
+    unsigned cpus;           /* that the quota leaves us */
+
+    /* Without --enable-wasm and --storage-hook-wasm-path: NULL */
+    struct wasm_runtime *wasm; /* owned */
+    struct hook *hook;         /* owned; on `wasm`: for the history backends, when they come */
+
+    /* Without --enable-wasm: NULL */
+    struct component_engine component;     /* on `wasm` */
+    struct plugin_registry *plugins;       /* owned */
+    struct plugin_threads *plugin_threads; /* owned */
+    struct admin_wasm admin_wasm;
+
     struct router *router;
     struct http_server *metrics_server; /* control loop */
     struct http_server *probe_server;   /* control loop; NULL without --health-check-port */
@@ -143,6 +162,12 @@ void gateway_tokenizer_of_worker(struct gateway *g, const struct worker *w);
 bool gateway_tokenizers_ready(struct gateway *g, struct loop *loop); /* any loop */
 void gateway_stop_tokenizers(struct gateway *g);
 void gateway_free_tokenizers(struct gateway *g);
+
+/* plugins.c; on the control thread, before the loops run or after they have ended */
+int gateway_make_plugins(struct gateway *g, struct err *err) _must_check_;
+void gateway_init_plugin_filter(struct gateway_thread *t);
+void gateway_stop_plugins(struct gateway *g);
+void gateway_free_plugins(struct gateway *g);
 
 /* policies.c */
 int gateway_make_policies(struct gateway *g, struct err *err) _must_check_;

@@ -6,6 +6,7 @@
 #include "admin/admin.h"
 #include "admin/policies.h"
 #include "admin/tokenizers.h"
+#include "admin/wasm.h"
 #include "gateway/openapi.h"
 #include "worker/registry.h"
 
@@ -100,6 +101,11 @@ SHAPE_OF(TOKENIZER_REMOVED, "TokenizerRemoved", REQ("success", SHAPE_BOOL), REQ(
 SHAPE_OF(TOKENIZED, "TokenizeResult", REQ("tokens", SHAPE_JSON), REQ("count", SHAPE_JSON), REQ("char_count", SHAPE_JSON));
 SHAPE_OF(DETOKENIZED, "DetokenizeResult", REQ("text", SHAPE_JSON));
 
+/* ---- plugins (spec wasm-plugins 2) ---- */
+
+SHAPE_OF(WASM_ADDED, "WasmModulesAdded", ANY_ARRAY("modules", SHAPE_REQUIRED));
+SHAPE_OF(WASM_LIST, "WasmModules", ANY_ARRAY("modules", SHAPE_REQUIRED), REQ("metrics", SHAPE_JSON));
+
 /* ---- fan-outs (spec control-plane 15) ---- */
 
 SHAPE_OF(FLUSHED, "FlushResult", REQ("status", SHAPE_STR), REQ("message", SHAPE_STR), REQ("workers_flushed", SHAPE_USIZE),
@@ -162,6 +168,9 @@ const struct openapi_operation OPENAPI_OPERATIONS[] = {
     { HTTP_POST,  "/v1/detokenize",        "v1Detokenize",      "Token ids to text",                                  &DETOKENIZE_SHAPE,      false,    "200",     &DETOKENIZED, "500 503",  NULL },
     { HTTP_POST,  "/tokenize",             "tokenize",          "Text to token ids",                                  &TOKENIZE_SHAPE,        false,    "200",     &TOKENIZED,   "500 503",  NULL },
     { HTTP_POST,  "/detokenize",           "detokenize",        "Token ids to text",                                  &DETOKENIZE_SHAPE,      false,    "200",     &DETOKENIZED, "500 503",  NULL },
+    { HTTP_POST,  "/wasm",                 "addWasmModules",    "Register plugins, one after another",                &PLUGIN_LIST_SHAPE,     false,    "200",     &WASM_ADDED,  "500",      NULL },
+    { HTTP_GET,   "/wasm",                 "listWasmModules",   "The plugins, in the order in which they run",        NULL,                   false,    "200",     &WASM_LIST,   "500",      NULL },
+    { HTTP_DELETE, "/wasm/{module_uuid}",  "removeWasmModule",  "Remove a plugin",                                    NULL,                   false,    "200",     NULL,         "400 500 503", NULL },
     { HTTP_POST,  "/flush_cache",          "flushCache",        "Every engine forgets its prefix cache",              NULL,                  false,    "200 206", &FLUSHED,     "",         NULL },
     { HTTP_GET,   "/get_loads",            "getLoads",          "How busy the engines say they are",                  NULL,                  false,    "200",     &LOADS,       "",         NULL },
     { HTTP_POST,  "/start_profile",        "startProfile",      "Profile all workers, or one",                        &ADMIN_START_PROFILE_SHAPE, true, "200 206 404", &PROFILED, "",      NULL },

@@ -23,7 +23,7 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_POST,   "/rerank",               ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_rerank,      CONTEXT_INFERENCE, "rerank" },
     { HTTP_POST,   "/v1/messages",          ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_ANTHROPIC, inference_messages,    CONTEXT_INFERENCE, "messages" },
     { HTTP_POST,   "/v1/responses",         ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    inference_responses,   CONTEXT_INFERENCE, "responses" },
-    { HTTP_POST,   "/v1/audio/transcriptions", ROUTE_DATA, ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,   inference_transcriptions, CONTEXT_INFERENCE, "audio" },
+    { HTTP_POST,   "/v1/audio/transcriptions", ROUTE_DATA, ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,   inference_transcriptions, CONTEXT_INFERENCE, "audio", ROUTE_PLUGINS_NEVER },
     { HTTP_POST,   "/v1/responses/{response_id}/cancel", ROUTE_DATA, ROUTE_BODY_NONE, ROUTE_ERRORS_OPENAI, inference_cancel, CONTEXT_INFERENCE, "responses" },
 
     { HTTP_POST,   "/workers",              ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_WORKERS,   admin_add_worker,      CONTEXT_ADMIN,     NULL },
@@ -45,6 +45,9 @@ const struct route GATEWAY_ROUTES[] = {
     { HTTP_POST,   "/v1/detokenize",        ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_TYPED,     admin_detokenize,      CONTEXT_TOKENIZERS, "detokenize" },
     { HTTP_POST,   "/tokenize",             ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_TYPED,     admin_tokenize,        CONTEXT_TOKENIZERS, "tokenize" },
     { HTTP_POST,   "/detokenize",           ROUTE_DATA,   ROUTE_BODY_BUFFER, ROUTE_ERRORS_TYPED,     admin_detokenize,      CONTEXT_TOKENIZERS, "detokenize" },
+    { HTTP_POST,   "/wasm",                 ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_TYPED,     admin_add_wasm,        CONTEXT_WASM,      NULL },
+    { HTTP_GET,    "/wasm",                 ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_list_wasm,       CONTEXT_WASM,      NULL },
+    { HTTP_DELETE, "/wasm/{module_uuid}",   ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_remove_wasm,     CONTEXT_WASM,      NULL },
     { HTTP_POST,   "/flush_cache",          ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_flush_cache,     CONTEXT_ADMIN,     NULL },
     { HTTP_GET,    "/get_loads",            ROUTE_ADMIN,  ROUTE_BODY_NONE,   ROUTE_ERRORS_OPENAI,    admin_get_loads,       CONTEXT_ADMIN,     NULL },
     { HTTP_POST,   "/start_profile",        ROUTE_ADMIN,  ROUTE_BODY_BUFFER, ROUTE_ERRORS_OPENAI,    admin_start_profile,   CONTEXT_ADMIN,     NULL },

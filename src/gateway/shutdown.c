@@ -158,6 +158,7 @@ void gateway_close_control(struct gateway *g)
     if (g->registry)
         registry_stop(g->registry);
     gateway_stop_tokenizers(g);
+    gateway_stop_plugins(g);
     gateway_state_stop(g->state);
     if (g->metrics_server)
         http_server_close(g->metrics_server);

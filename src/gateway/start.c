@@ -239,6 +239,8 @@ static int start_control(struct gateway *g, struct err *err)
     }
     r = gateway_make_tokenizers(g, err);
     if (r == 0)
+        r = gateway_make_plugins(g, err);
+    if (r == 0)
         r = gateway_make_policies(g, err);
     if (r == 0)
         r = make_registry(g, err);
@@ -286,6 +288,7 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->inference = (struct inference){ .loop = t->loop, .dispatcher = t->dispatcher, .fanouts = &t->fanouts };
     t->admin = (struct admin){ .registry = g->registry, .fanouts = &t->fanouts, .gateway_has_key = c->api_key.n > 0 };
     admin_tokenizers_init(&t->tokenizers, g->catalog, g->registry, g->encoders);
+    gateway_init_plugin_filter(t);
     observe_requests_init(&t->observe, t->loop);
     if (auth_thread_init(&t->auth, g->auth, t->loop) < 0 || admission_thread_init(&t->admission, g->admission, t->loop) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
@@ -299,6 +302,8 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     t->contexts[CONTEXT_OBSERVE] = &t->observe;
     t->contexts[CONTEXT_AUTH] = &t->auth;
     t->contexts[CONTEXT_ADMISSION] = &t->admission;
+    t->contexts[CONTEXT_PLUGINS] = &t->plugins;
+    t->contexts[CONTEXT_WASM] = &g->admin_wasm;
     r = http_server_new(t->loop, &server, &t->server);
     if (r < 0)
         return err_set(err, r, "out of memory");
@@ -433,6 +438,7 @@ static int make_shared(struct gateway *g, struct err *err)
 static void take_apart(struct gateway *g)
 {
     gateway_free_tokenizers(g);
+    gateway_free_plugins(g);
     for (unsigned i = 0; i < g->threads_n; i++) {
         dispatcher_free(g->threads[i].dispatcher);
         inference_fini(&g->threads[i].inference);
@@ -483,6 +489,7 @@ int gateway_run(const struct launch_config *config, const struct gateway_source 
     struct gateway g = { .config = config, .source = source, .running = *config, .encoders_n = cpu_quota() };
     int r;
 
+    g.cpus = g.encoders_n;
     arena_init(&g.arena, /* cache= */ NULL, /* max_bytes= */ 0);
     arena_init(&g.running_arena, /* cache= */ NULL, /* max_bytes= */ 0);
     budget_set_limit(memory_limit(config));

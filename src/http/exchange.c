@@ -3,6 +3,7 @@
  *   exchange_reply_head -> exchange_send ... -> exchange_end          exchange_break at any time
  *   exchange_reply = all three;  exchange_generate = the same in turns
  *
+ * A reply that is held (struct exchange_hold) is gathered in held_body by the same calls; held_step hands it over at the end of the turn.
  * Nothing here calls the worker side back: a reply that breaks inside exchange_send is ended from the connection's deferred step, and on_ready comes from the
  * stream's drain. After exchange_end and exchange_break the exchange is DONE; its memory stands until the end of the turn.
  */
@@ -15,6 +16,9 @@
 #define TARGET "smg::http"
 
 static void put_head(struct exchange *ex);
+static enum exchange_send gather(struct exchange *ex, struct str part);
+static void end_gathering(struct exchange *ex);
+static void cut_held(struct exchange *ex, int status);
 static void end_reply(struct exchange *ex);
 
 /* ---- before the head ---- */
@@ -105,6 +109,14 @@ static void choose_framing(struct exchange *ex)
         ex->close_after = true;
 }
 
+static void begin_reply(struct exchange *ex)
+{
+    exchange_run_on_reply(ex);
+    choose_framing(ex);
+    ex->head_us = loop_now_exact_us(ex->loop);
+    put_head(ex);
+}
+
 void exchange_reply_head(struct exchange *ex, unsigned status, uint64_t length)
 {
     assert(loop_is_current(ex->loop));
@@ -118,10 +130,11 @@ void exchange_reply_head(struct exchange *ex, unsigned status, uint64_t length)
     ex->reply_length = length;
     settle_request(ex);
     exchange_set_state(ex, EX_REPLYING);
-    exchange_run_on_reply(ex);
-    choose_framing(ex);
-    ex->head_us = loop_now_exact_us(ex->loop);
-    put_head(ex);
+    if (_unlikely_(ex->hold) && ex->hold->wants(ex, ex->hold_arg)) {
+        ex->held = HOLD_GATHERS;
+        return;
+    }
+    begin_reply(ex);
 }
 
 /* Fields about the connection and the framing are the server's, whatever a handler or a worker's reply says. */
@@ -249,6 +262,8 @@ enum exchange_send exchange_send(struct exchange *ex, struct str part)
     assert(ex->state >= EX_REPLYING);
     if (ex->state != EX_REPLYING || ex->broken)
         return SEND_FULL;
+    if (_unlikely_(ex->held != HOLD_NONE))
+        return gather(ex, part);
     if (part.n == 0 || ex->swallow)
         return fullness(ex);
     if (ex->reply_length != HTTP_LENGTH_UNKNOWN) {
@@ -268,6 +283,8 @@ enum exchange_send exchange_flush(struct exchange *ex)
 {
     if (ex->state == EX_DONE)
         return SEND_FULL;
+    if (_unlikely_(ex->held != HOLD_NONE))
+        return ex->held == HOLD_GATHERS ? SEND_OK : SEND_FULL;
     if (ex->server->corked == ex->connection)
         cork_flush(ex->server);
     return fullness(ex);
@@ -296,6 +313,10 @@ void exchange_end(struct exchange *ex)
     if (ex->state == EX_DONE)
         return;
     assert(ex->state == EX_REPLYING);
+    if (_unlikely_(ex->held != HOLD_NONE)) {
+        end_gathering(ex);
+        return;
+    }
     if (ex->broken || (!ex->swallow && ex->reply_length != HTTP_LENGTH_UNKNOWN && ex->reply_left > 0)) {
         exchange_break(ex);
         return;
@@ -310,6 +331,11 @@ void exchange_break(struct exchange *ex)
     assert(loop_is_current(ex->loop));
     if (ex->state == EX_DONE)
         return;
+    if (_unlikely_(ex->held != HOLD_NONE)) {
+        ex->owner = NULL;
+        cut_held(ex, ERR_RESET);
+        return;
+    }
     if (ex->server->corked == c)
         cork_flush(ex->server);
     exchange_finish(ex, EX_FAILED, OWNER_KNOWS);
@@ -328,22 +354,34 @@ static bool proceed_copy(struct exchange *ex, struct buf *out, void *arg)
     return left->n == 0;
 }
 
-/* More than the kernel takes at once and more than net/ may hold: copied, then fed like a generator with a known length. */
+/* More than the kernel takes at once and more than net/ may hold: fed like a generator with a known length. BODY stands until the end of the exchange. */
 static void reply_in_turns(struct exchange *ex, struct str body)
 {
     static const struct exchange_generator copy = { .proceed = proceed_copy };
     struct str *left = arena_new(&ex->arena, struct str);
 
-    if (left)
-        *left = arena_str(&ex->arena, body);
-    if (!left || !left->p) {
+    if (!left || !body.p) {
         exchange_break(ex);
         return;
     }
+    *left = body;
     ex->owner = NULL;
     ex->generator = &copy;
     ex->generator_arg = left;
     server_generate_later(ex->server, ex);
+}
+
+static void reply_at_once(struct exchange *ex, struct str body)
+{
+    if (body.n > 0 && !ex->swallow)
+        ex->facts.first_byte_us = ex->head_us; /* they leave together */
+    (void)exchange_send(ex, body);             /* the exchange ends: nobody waits for on_ready */
+    exchange_end(ex);
+}
+
+static bool is_for_turns(const struct exchange *ex, struct str body)
+{
+    return body.n > REPLY_COPY_MAX && !ex->swallow && ex->held == HOLD_NONE;
 }
 
 void exchange_reply(struct exchange *ex, unsigned status, struct str content_type, struct str body)
@@ -351,14 +389,128 @@ void exchange_reply(struct exchange *ex, unsigned status, struct str content_typ
     if (content_type.n > 0)
         exchange_add(ex, HF_CONTENT_TYPE, content_type);
     exchange_reply_head(ex, status, body.n);
-    if (body.n > REPLY_COPY_MAX && !ex->swallow) {
+    if (is_for_turns(ex, body))
+        reply_in_turns(ex, arena_str(&ex->arena, body));
+    else
+        reply_at_once(ex, body);
+}
+
+void exchange_reply_kept(struct exchange *ex, unsigned status, struct str body)
+{
+    exchange_reply_head(ex, status, body.n);
+    if (is_for_turns(ex, body))
         reply_in_turns(ex, body);
+    else
+        reply_at_once(ex, body);
+}
+
+/* ---- held replies ---- */
+
+void exchange_hold_reply(struct exchange *ex, const struct exchange_hold *hold, void *arg)
+{
+    assert(ex->state < EX_REPLYING && ex->held == HOLD_NONE);
+    ex->hold = hold;
+    ex->hold_arg = arg;
+}
+
+/* Nothing has gone out, so there is a step back: the one place where a state is not written by exchange_set_state. The body stays until the end. */
+void exchange_unhold(struct exchange *ex)
+{
+    ex->hold = NULL;
+    ex->owner = NULL;
+    if (ex->held == HOLD_NONE)
+        return;
+    assert(ex->state == EX_REPLYING && ex->held != HOLD_GATHERS);
+    ex->held = HOLD_NONE;
+    ex->tap = NULL; /* it saw the parts */
+    ex->state = EX_HANDLING;
+}
+
+struct buf exchange_take_body(struct exchange *ex)
+{
+    struct buf taken = ex->body_bytes;
+
+    if (ex->body_in_arena)
+        return (struct buf){ 0 };
+    ex->body_bytes = (struct buf){ 0 };
+    return taken;
+}
+
+struct buf exchange_take_held(struct exchange *ex)
+{
+    struct buf taken = ex->held_body;
+
+    ex->held_body = (struct buf){ 0 };
+    return taken;
+}
+
+static void cut_held(struct exchange *ex, int status)
+{
+    if (ex->held != HOLD_GATHERS)
+        return;
+    ex->held = HOLD_CUT;
+    ex->cut_status = status;
+    loop_defer(ex->loop, &ex->go_on);
+}
+
+static enum exchange_send gather(struct exchange *ex, struct str part)
+{
+    size_t n = ex->held_body.n + part.n;
+
+    if (ex->held != HOLD_GATHERS)
+        return SEND_FULL;
+    if (part.n == 0)
+        return SEND_OK;
+    if (n > ex->hold->max_bytes || n > ex->reply_length)
+        cut_held(ex, n > ex->hold->max_bytes ? ERR_LIMIT : ERR_RESET);
+    else if (!server_bytes_reserve(ex->server, &ex->held_body, n, ex->hold->max_bytes))
+        cut_held(ex, ERR_NOMEM);
+    if (ex->held != HOLD_GATHERS)
+        return SEND_FULL;
+    buf_put(&ex->held_body, part);
+    if (ex->tap)
+        ex->tap(ex, part, ex->tap_arg);
+    return SEND_OK;
+}
+
+static void end_gathering(struct exchange *ex)
+{
+    bool bodyless = ex->status == 204 || ex->status == 304;
+
+    ex->owner = NULL; /* its part is done, however this goes on */
+    if (ex->held != HOLD_GATHERS)
+        return;
+    if (!bodyless && ex->reply_length != HTTP_LENGTH_UNKNOWN && ex->held_body.n < ex->reply_length) {
+        cut_held(ex, ERR_RESET);
         return;
     }
-    if (body.n > 0 && !ex->swallow)
-        ex->facts.first_byte_us = ex->head_us; /* they leave together */
-    (void)exchange_send(ex, body);             /* the exchange ends: nobody waits for on_ready */
-    exchange_end(ex);
+    ex->held = HOLD_WHOLE;
+    loop_defer(ex->loop, &ex->go_on);
+}
+
+/* Whoever still makes the reply, for nobody, ends here. */
+static void let_source_go(struct exchange *ex)
+{
+    const struct exchange_owner *owner = ex->owner;
+    const struct exchange_generator *generator = ex->generator;
+
+    ex->owner = NULL;
+    ex->generator = NULL;
+    list_remove(&ex->link);
+    if (owner && owner->on_abort)
+        owner->on_abort(ex, ex->owner_arg);
+    if (generator && generator->stop)
+        generator->stop(ex, ex->generator_arg);
+}
+
+void exchange_held_step(struct exchange *ex)
+{
+    if (ex->held == HOLD_WHOLE) {
+        ex->hold->whole(ex, buf_str(&ex->held_body), ex->hold_arg);
+        return;
+    }
+    let_source_go(ex);
+    ex->hold->cut(ex, ex->cut_status, ex->hold_arg);
 }
 
 /* ---- generators ---- */

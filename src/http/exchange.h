@@ -14,6 +14,7 @@
  * Who owns what: the server owns the exchange. Whoever works on it (a handler, a dispatch) is its *worker side*: it registers exchange_owner callbacks and
  * must not touch the exchange after exchange_end, exchange_break or its own on_abort: that call is the last statement.
  * Abort: the client closed, reset or broke the protocol. owner->on_abort runs within the loop turn that saw it; it cancels all upstream work and returns.
+ * Held replies: a filter may ask to see a whole reply before it goes out (exchange_hold_reply); it then stands between REPLYING and the wire.
  * Replies: exchange_send never fails loudly; after an abort was delivered nobody may call it. Output is corked: bytes of one turn leave in one writev, at
  * exchange_flush, exchange_end or the end of the turn.
  * Never moves to another thread. Another thread refers to it by struct exchange_ref.
@@ -34,6 +35,11 @@ enum route_body {
     ROUTE_BODY_NONE,   /* a body is drained and dropped */
     ROUTE_BODY_BUFFER, /* the whole body stands in ex->body when the handler runs */
 };
+/* May plugins see the requests of this route (spec wasm-plugins 5.1)? */
+enum route_plugins {
+    ROUTE_PLUGINS_DATA, /* those of the data plane */
+    ROUTE_PLUGINS_NEVER,
+};
 /* Which row of the error table of decisions.md speaks for this route's handler (http/error.h). */
 enum route_errors { ROUTE_ERRORS_OPENAI, ROUTE_ERRORS_ANTHROPIC, ROUTE_ERRORS_WORKERS, ROUTE_ERRORS_TYPED };
 
@@ -47,6 +53,7 @@ struct route {
     void (*handler)(struct exchange *ex, void *context);
     unsigned context;     /* index into http_server_conf.contexts, handed to the handler */
     const char *endpoint; /* SMG's metric label `endpoint` ("chat"), or NULL */
+    enum route_plugins plugins;
 };
 
 #define ROUTE_PARAMS_MAX 2
@@ -98,6 +105,20 @@ struct exchange_principal {
     struct str denied;   /* why; empty = let in. Static or arena */
 };
 
+/* Who looks at a whole reply and may change it before any of it goes out; set by exchange_hold_reply.
+ *
+ *   exchange_reply_head --wants: no--> the reply goes out as if nobody had asked (nothing is copied)
+ *                       --wants: yes--> GATHERED, part by part --exchange_end, at the end of the turn--> whole()
+ *                                                              --too long, no memory, source broke off--> cut(); the worker side was told with on_abort, if it was still there
+ *
+ * After whole() or cut() the exchange is the hold's: it calls exchange_unhold and answers, at once or later, once. An abort meanwhile reaches its owner callbacks. */
+struct exchange_hold {
+    bool (*wants)(struct exchange *ex, void *arg); /* ex->status, ex->reply and ex->reply_length are as they would go out */
+    void (*whole)(struct exchange *ex, struct str body, void *arg); /* BODY is good until the end of the exchange */
+    void (*cut)(struct exchange *ex, int status, void *arg);        /* ERR_LIMIT, ERR_NOMEM, ERR_RESET */
+    size_t max_bytes;                                               /* of a body */
+};
+
 /* The worker side: set by exchange_own, called at most once each per cause. */
 struct exchange_owner {
     void (*on_ready)(struct exchange *ex, void *arg); /* after SEND_FULL: the client can take more. Optional. */
@@ -130,6 +151,7 @@ struct exchange {
     uint64_t bytes_in, bytes_out;
     struct list observed; /* observe_requests.in_flight: observe/'s own, from its on_head to its on_end */
     void *ticket;         /* admission/'s own, from its on_body to its on_end */
+    void *plugins;        /* plugin/'s own, from its on_head to its on_end */
 
     /* Sees each part of the reply's body as it is handed over, gateway's own errors too; good until return, and it may not touch the reply. NULL = nobody looks. */
     void (*tap)(struct exchange *ex, struct str part, void *arg);
@@ -143,6 +165,11 @@ struct exchange {
     /* internal to http/ */
     const struct exchange_owner *owner;
     void *owner_arg;
+    const struct exchange_hold *hold; /* NULL: nobody asks */
+    void *hold_arg;
+    enum { HOLD_NONE, HOLD_GATHERS, HOLD_WHOLE, HOLD_CUT } held;
+    int cut_status;
+    struct buf held_body;                       /* owned (server_bytes_*) */
     const struct exchange_generator *generator; /* until its last proceed or the end */
     void *generator_arg;
     struct str generator_type;
@@ -173,6 +200,16 @@ void exchange_resume(struct exchange *ex);
  * place, at once. False, and nothing has happened: a reply has begun, or EX is over. Never from inside a call of the worker side or of a filter. */
 bool exchange_take_back(struct exchange *ex) _must_check_;
 
+/* HOLD sees the reply to come, if it wants it. Before the reply; not inside one of the hold's calls. */
+void exchange_hold_reply(struct exchange *ex, const struct exchange_hold *hold, void *arg);
+/* From the hold, once: there is no reply yet, and none will be held any more; ex->reply has the fields as they were given. Answer now. */
+void exchange_unhold(struct exchange *ex);
+
+/* The bytes of ex->body, or of a held reply's body, as a buffer of the caller's, who frees it and gives its `cap` bytes back to the memory budget; ex->body stays a view into it.
+ * Empty: the body is a small one of the arena's, or there is none: copy it. */
+struct buf exchange_take_body(struct exchange *ex);
+struct buf exchange_take_held(struct exchange *ex);
+
 /* Adds a field to the reply to come (before exchange_reply_head). Views are kept: arena or static. */
 void exchange_add(struct exchange *ex, enum http_field_id id, struct str value);
 void exchange_add_name(struct exchange *ex, struct str lowercase_name, struct str value);
@@ -190,6 +227,9 @@ void exchange_break(struct exchange *ex); /* the reply cannot be completed: the 
 
 /* The whole reply at once; BODY may be any memory that lives until the call returns. */
 void exchange_reply(struct exchange *ex, unsigned status, struct str content_type, struct str body);
+
+/* The same for a body that stands until the end of the exchange: it is not copied, however long it is. Fields: those added so far. */
+void exchange_reply_kept(struct exchange *ex, unsigned status, struct str body);
 
 #define TYPE_JSON STR("application/json")
 #define TYPE_TEXT STR("text/plain; charset=utf-8")

@@ -228,12 +228,14 @@ void exchange_resume(struct exchange *ex)
     loop_defer(ex->loop, &ex->go_on);
 }
 
-/* Runs at the end of a turn: after exchange_resume, or for the first step of a generator. */
+/* Runs at the end of a turn: after exchange_resume, for the first step of a generator, or for a reply that was held. */
 static void go_on(struct deferred *d)
 {
     struct exchange *ex = CONTAINER_OF(d, struct exchange, go_on);
 
-    if (ex->generator)
+    if (ex->held != HOLD_NONE)
+        exchange_held_step(ex);
+    else if (ex->generator)
         exchange_generate_step(ex);
     else if (ex->state == EX_HEAD)
         run_on_head(ex);
@@ -274,6 +276,7 @@ void exchange_finish(struct exchange *ex, enum exchange_outcome outcome, enum ex
     ex->waiting = false;
     ex->owner = NULL;
     ex->generator = NULL;
+    ex->hold = NULL;
     list_remove(&ex->link);
     loop_defer_cancel(ex->loop, &ex->go_on);
     count_outcome(&ex->server->stats, outcome);
@@ -298,6 +301,7 @@ static void release(struct deferred *d)
     if (ex->body_in_arena)
         ex->body_bytes = (struct buf){ 0 };
     server_bytes_release(s, &ex->body_bytes);
+    server_bytes_release(s, &ex->held_body);
     arena_fini(&ex->arena);
     list_prepend(&s->free_exchanges, &ex->link);
     s->dying--;

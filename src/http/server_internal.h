@@ -166,6 +166,7 @@ void exchange_free(struct exchange *ex); /* with the server */
 
 void exchange_ready(struct exchange *ex);         /* the client can take more */
 void exchange_generate_step(struct exchange *ex); /* one proceed */
+void exchange_held_step(struct exchange *ex);     /* a held reply is whole, or will not be */
 
 /* ---- router.c ---- */
 

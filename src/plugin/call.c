@@ -48,7 +48,7 @@ static int begin(struct call *c)
     uint64_t ticks = (c->limits->timeout_ms + TICK_MS - 1) / TICK_MS + 1; /* the tick under way does not count */
 
     runtime_call_begins(c->m->runtime);
-    c->store = c->api->wasmtime_store_new(c->m->runtime->engine, NULL, NULL);
+    c->store = c->api->wasmtime_store_new(c->m->runtime->engine, c->m, NULL);
     c->context = c->api->wasmtime_store_context(c->store);
     c->api->wasmtime_store_limiter(c->store, (int64_t)c->limits->max_memory_pages << 16, TABLE_ELEMENTS, INSTANCES_MAX, TABLES_MAX,
                                    MEMORIES_MAX);

@@ -252,7 +252,12 @@ static int make_linker(struct wasm_runtime *r, struct err *err)
 
     r->linker = r->api->wasmtime_component_linker_new(r->engine);
     e = r->api->wasmtime_component_linker_add_wasip2(r->linker);
-    return e ? runtime_error(r, e, err, ERR_UNSUPPORTED, "the WASM runtime offers no WASI 0.2") : 0;
+    if (e)
+        return runtime_error(r, e, err, ERR_UNSUPPORTED, "the WASM runtime offers no WASI 0.2");
+    r->counters = counters_new(COUNTERS_MAX);
+    if (!r->counters)
+        return err_set(err, ERR_NOMEM, "no memory for the plugins' counters");
+    return counter_import_add(r, err);
 }
 
 int wasm_runtime_open(const struct wasm_runtime_config *c, struct wasm_runtime **ret, struct err *err)
@@ -277,6 +282,7 @@ int wasm_runtime_open(const struct wasm_runtime_config *c, struct wasm_runtime *
     if (e < 0) {
         r->api->wasmtime_component_linker_delete(r->linker);
         r->api->wasm_engine_delete(r->engine);
+        counters_free(r->counters);
         free(r);
         return e;
     }
@@ -291,6 +297,7 @@ void wasm_runtime_close(struct wasm_runtime *r)
     stop_ticker(r);
     r->api->wasmtime_component_linker_delete(r->linker);
     r->api->wasm_engine_delete(r->engine);
+    counters_free(r->counters);
     free(r);
 }
 

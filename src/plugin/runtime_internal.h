@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "plugin/bridge.h"
+#include "plugin/counters.h"
 #include "plugin/library.h"
 #include "plugin/wasm.h"
 
@@ -21,7 +22,8 @@ struct wasm_runtime {
     struct library library;
     const struct wasmtime_api *api; /* = &library.api */
     wasmtime_engine *engine;        /* owned */
-    wasmtime_linker *linker;        /* owned; WASI 0.2, nothing else */
+    wasmtime_linker *linker;        /* owned; WASI 0.2 and the counters */
+    struct counters *counters;      /* owned; what guests count in beyond their calls */
     wasm_output *output;
     void *output_owner;
     bool pooled;
@@ -50,6 +52,9 @@ struct wasm_module {
 
 /* Consumes E (not NULL): sets *ERR to "what: the library's words", in one line, without its backtrace, and returns CODE. */
 int runtime_error(struct wasm_runtime *r, wasmtime_error *e, struct err *err, int code, const char *what);
+
+/* Offers smg:gateway/shared-counter to the guests of R's linker; a store's data is its module then. */
+int counter_import_add(struct wasm_runtime *r, struct err *err) _must_check_;
 
 /* Around everything that runs a guest: the epoch moves in between. */
 void runtime_call_begins(struct wasm_runtime *r);

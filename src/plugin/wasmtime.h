@@ -21,6 +21,8 @@ typedef struct wasmtime_opaque_context wasmtime_context;
 typedef struct wasmtime_opaque_error wasmtime_error;
 typedef struct wasmtime_opaque_component wasmtime_component;
 typedef struct wasmtime_opaque_linker wasmtime_linker;
+typedef struct wasmtime_opaque_linker_instance wasmtime_linker_instance;
+typedef struct wasmtime_opaque_func_type wasmtime_func_type;
 typedef struct wasmtime_opaque_export wasmtime_export;
 typedef struct wasmtime_opaque_wasi wasmtime_wasi;
 
@@ -30,12 +32,13 @@ struct wasmtime_bytes {
     char *p;
 };
 
-enum wasmtime_kind { WASMTIME_U32 = 6, WASMTIME_STRING = 12 };
+enum wasmtime_kind { WASMTIME_U32 = 6, WASMTIME_U64 = 8, WASMTIME_STRING = 12 };
 
 struct wasmtime_val {
     uint8_t kind; /* enum wasmtime_kind */
     union {
         uint32_t u32;
+        uint64_t u64;
         struct wasmtime_bytes string;
         uint64_t room[3]; /* the largest of the kinds that we do not use */
     } of;
@@ -57,6 +60,10 @@ _Static_assert(sizeof(struct wasmtime_bytes) == 16, "a vector of bytes of wasmti
 
 /* Told when a store's deadline has passed; an error that it returns ends the call. */
 typedef wasmtime_error *wasmtime_on_deadline(wasmtime_context *c, void *data, uint64_t *ret_ticks, uint8_t *ret_kind);
+/* A function of ours that a guest calls: the arguments are borrowed, the results are to be filled in. */
+typedef wasmtime_error *wasmtime_host_func(void *data, wasmtime_context *c, const wasmtime_func_type *type,
+                                           struct wasmtime_val *args, size_t args_n, struct wasmtime_val *results,
+                                           size_t results_n);
 typedef ptrdiff_t wasmtime_on_output(void *data, const unsigned char *bytes, size_t n);
 
 /* X(return type, name, parameters): without one of these the library is of no use to us. */
@@ -90,6 +97,12 @@ typedef ptrdiff_t wasmtime_on_output(void *data, const unsigned char *bytes, siz
     X(wasmtime_linker *, wasmtime_component_linker_new, (wasmtime_engine *))                                                  \
     X(void, wasmtime_component_linker_delete, (wasmtime_linker *))                                                            \
     X(wasmtime_error *, wasmtime_component_linker_add_wasip2, (wasmtime_linker *))                                            \
+    X(wasmtime_linker_instance *, wasmtime_component_linker_root, (wasmtime_linker *))                                        \
+    X(void, wasmtime_component_linker_instance_delete, (wasmtime_linker_instance *))                                          \
+    X(wasmtime_error *, wasmtime_component_linker_instance_add_instance,                                                      \
+      (wasmtime_linker_instance *, const char *, size_t, wasmtime_linker_instance **))                                        \
+    X(wasmtime_error *, wasmtime_component_linker_instance_add_func,                                                          \
+      (wasmtime_linker_instance *, const char *, size_t, wasmtime_host_func *, void *, void (*)(void *)))                     \
     X(wasmtime_error *, wasmtime_component_linker_define_unknown_imports_as_traps,                                            \
       (wasmtime_linker *, const wasmtime_component *))                                                                        \
     X(wasmtime_error *, wasmtime_component_linker_instantiate,                                                                \
@@ -104,6 +117,7 @@ typedef ptrdiff_t wasmtime_on_output(void *data, const unsigned char *bytes, siz
     X(wasmtime_store *, wasmtime_store_new, (wasmtime_engine *, void *, void (*)(void *)))                                    \
     X(void, wasmtime_store_delete, (wasmtime_store *))                                                                        \
     X(wasmtime_context *, wasmtime_store_context, (wasmtime_store *))                                                         \
+    X(void *, wasmtime_context_get_data, (const wasmtime_context *))                                                          \
     X(void, wasmtime_store_limiter, (wasmtime_store *, int64_t, int64_t, int64_t, int64_t, int64_t))                          \
     X(void, wasmtime_store_epoch_deadline_callback, (wasmtime_store *, wasmtime_on_deadline *, void *, void (*)(void *)))     \
     X(void, wasmtime_context_set_epoch_deadline, (wasmtime_context *, uint64_t))                                              \

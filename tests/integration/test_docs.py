@@ -6,6 +6,7 @@ own. `smg mock-engine` and `smg launch` keep running until the next one of their
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -191,6 +192,14 @@ def test_the_page_of_tokenizers(reader, tmp_path, monkeypatch):
     assert "is loaded and ready" in said[0] and '{"tokens":[1,2],"count":2,"char_count":11}' in said and '{"text":"Hello world"}' in said
     assert "1 2 3 0\n4 tokens, 20 characters, 20 bytes\n" in said and "the quick brown fox\n" in said and "1 4\n" in said
     assert said[-1] == "Tokenizer 'five' removed successfully\n"
+
+
+def test_the_page_of_plugins(reader, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "tests" / "wasm", tmp_path / "tests" / "wasm")  # the checkout may lie where plugins may not
+    monkeypatch.chdir(tmp_path)
+    said = [text for text in paste_page(reader, "docs/plugins.md", 10).values() if text]
+    assert "is registered" in said[0] and "x-stamped: 200" in said[1] and said[2].startswith("NAME ") and "plugin removed" in said[3]
+    assert '"Success"' in said[4] and '"sha256_hash"' in said[5] and '"name":"stamp"' in said[6]
 
 
 def test_every_option_of_a_tool_that_its_page_names_exists():

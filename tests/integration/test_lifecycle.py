@@ -36,7 +36,7 @@ def test_version_and_help():
     (["launch", "--worker-urls", "10.0.0.5:8000"], 1, "URL must start with a lowercase"),
     (["launch", "--worker-urls", "ftp://x:1"], 1, "ftp://x:1"),
     (["launch", "--policy", "power_of_two", "--worker-urls", "http://a:1"], 1, "Power-of-two policy requires at least 2 workers"),
-    (["launch", "--enable-wasm"], 2, "--enable-wasm is not available in this version"),
+    (["launch", "--enable-trace"], 2, "--enable-trace is not available in this version"),
     (["launch", "--model-alias", "x=a", "--model-alias", "x=b"], 1, "Alias maps to both 'a' and 'b'"),
     (["launch", "--prometheus-host", "localhost"], 1, "prometheus"),
     (["launch", "--host", "no.such.name.invalid"], 1, "no.such.name.invalid"),

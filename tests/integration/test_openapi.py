@@ -61,7 +61,7 @@ class Judge:
 
 @pytest.mark.timeout(900)
 def test_no_request_breaks_the_gateway(start, engines):
-    gateway = start(Gateway, "--api-key", KEY, "--worker-startup-timeout-secs", 2, workers=engines)
+    gateway = start(Gateway, "--enable-wasm", "--api-key", KEY, "--worker-startup-timeout-secs", 2, workers=engines)
     doc = document(gateway)
     generator = Generator(doc, SEED, [e.url for e in engines], token=KEY)
     sender = Sender("127.0.0.1", gateway.port, seconds=30 * SLOWNESS)

@@ -46,7 +46,9 @@ static const char PYTHON[] =
     "--control-plane-audit-enabled --client-cert-path --client-key-path --ca-cert-paths --bucket-adjust-interval-secs";
 
 static const char OURS[] = "--api-key-file --memory-limit --log-filter --log-timestamps --control-plane-api-keys-file "
-                           "--jwt-allow-private-issuer --jwt-ca-cert";
+                           "--jwt-allow-private-issuer --jwt-ca-cert --wasm-module --wasm-modules --wasm-runtime-lib "
+                           "--wasm-max-memory-pages --wasm-max-execution-time-ms --wasm-max-stack-size --wasm-thread-pool-size "
+                           "--wasm-module-cache-size --wasm-max-body-size";
 
 static const char VARIABLES[] =
     "SMG_API_KEY RUST_LOG ATP_WALLET_PATH ATP_TNS_ALIAS ATP_DSN ATP_USER ATP_PASSWORD ATP_EXTERNAL_AUTH ATP_POOL_MIN ATP_POOL_MAX "

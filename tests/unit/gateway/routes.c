@@ -61,6 +61,7 @@ static void workers_messages_and_tokenizers_speak_their_own_errors(void **state)
         enum route_errors want = strncmp(r->path, "/workers", 8) == 0        ? ROUTE_ERRORS_WORKERS
                                  : strncmp(r->path, "/v1/messages", 12) == 0 ? ROUTE_ERRORS_ANTHROPIC
                                  : r->context == CONTEXT_TOKENIZERS          ? ROUTE_ERRORS_TYPED
+                                 : r->handler == admin_add_wasm              ? ROUTE_ERRORS_TYPED /* add_result */
                                                                              : ROUTE_ERRORS_OPENAI;
 
         assert_int_equal(r->errors, want);
@@ -128,6 +129,14 @@ static void what_refuses_stands_behind_what_names_counts_and_logs(void **state)
     assert_true(place_of("CORS") < place_of("404 and 405"));
     assert_true(place_of("body limit") < place_of("auth"));
     assert_true(place_of("auth") < place_of("404 and 405")); /* who may not come in is not told which methods there are */
+    assert_true(place_of("auth") < place_of("plugins"));     /* decision 3 */
+    assert_true(place_of("plugins") < place_of("admission"));
+}
+
+static void plugins_see_the_data_plane_but_for_multipart_forms(void **state)
+{
+    EACH(r, GATEWAY_ROUTES, GATEWAY_ROUTES_N)
+    assert_int_equal(r->plugins, strncmp(r->path, "/v1/audio/", 10) == 0 ? ROUTE_PLUGINS_NEVER : ROUTE_PLUGINS_DATA);
 }
 
 int main(void)
@@ -143,6 +152,7 @@ int main(void)
         cmocka_unit_test(probes_and_metrics_are_public_and_of_the_gateway),
         cmocka_unit_test(the_arrays_make_routers),
         cmocka_unit_test(every_filter_does_something_in_a_context),
+        cmocka_unit_test(plugins_see_the_data_plane_but_for_multipart_forms),
         cmocka_unit_test(what_refuses_stands_behind_what_names_counts_and_logs),
     };
 
