@@ -96,7 +96,7 @@ class Proxy:
         return self
 
     def stop(self):
-        self.process.send_signal(signal.SIGKILL if self.name == "SMG" else signal.SIGTERM)
+        self.process.send_signal(signal.SIGKILL if self.name.startswith("SMG") else signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
         self.process.kill()

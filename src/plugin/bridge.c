@@ -171,12 +171,12 @@ static const char CALLS_TEXT[] =
     "      (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 4))) (local.get $end)))))\n"
     "  (func $piece (param $at i32) (result i32) (local $n i32)\n"
     "    (local.set $n (i32.sub (global.get $top) (local.get $at)))\n"
-    "    (if (i32.gt_u (local.get $n) (i32.const 262144)) (then (local.set $n (i32.const 262144))))\n"
+    "    (if (i32.gt_u (local.get $n) (i32.const 32768)) (then (local.set $n (i32.const 32768))))\n"
     "    (i32.store (i32.const 0) (local.get $at)) (i32.store (i32.const 4) (local.get $n)) (i32.const 0))\n"
     "  (func (export \"put\") (param i32 i32))\n"
     "  (func (export \"get\") (param i32) (result i32) (call $piece (local.get 0)))\n";
 
-_Static_assert(BRIDGE_PIECE == 262144 && BRIDGE_IMAGE == 128 && BRIDGE_RETURNED == 64 && BRIDGE_ANSWER == 60,
+_Static_assert(BRIDGE_PIECE == 32768 && BRIDGE_IMAGE == 128 && BRIDGE_RETURNED == 64 && BRIDGE_ANSWER == 60,
                "the numbers in the texts above and below");
 
 static void write_core_type(const struct shape *s, struct buf *out)

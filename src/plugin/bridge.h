@@ -27,7 +27,7 @@
 #define BRIDGE_ANSWER    60u /* the answer's image begins here */
 #define BRIDGE_RETURNED  64u
 #define BRIDGE_IMAGE     128u
-#define BRIDGE_PIECE     (256u << 10) /* bytes of an answer that one call gives */
+#define BRIDGE_PIECE     (32u << 10) /* bytes of an answer that one call gives */
 #define BRIDGE_WORD_BITS 28
 #define BRIDGE_INSTANCE  "smg-gateway-bridge" /* the name that the bridge is exported under */
 

@@ -77,7 +77,8 @@ struct wasm_limits {
     uint32_t max_memory_pages; /* of 64 KiB */
 };
 
-/* RET points into ARENA. ERR_TIMEOUT: the deadline passed; ERR_LIMIT: memory or stack; ERR_INVALID: a trap, or a result that makes no sense; ERR_NOMEM. */
+/* RET points into ARENA. ERR_TIMEOUT: the deadline passed; ERR_LIMIT: stack, the memory that it begins with, or more than 1000 entries in a list;
+ * ERR_INVALID: a trap (also of a guest that was refused more memory: it is told so, and gives up by itself), or a result that makes no sense; ERR_BUSY: too many calls sleep past their deadlines; ERR_NOMEM. */
 int wasm_call_on_request(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_request *req, struct arena *arena,
                          struct wasm_action *ret, struct err *err) _must_check_;
 /* REQUEST_ID is for the log of the guest's output only: the world does not carry it. */
