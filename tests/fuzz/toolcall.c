@@ -1,6 +1,6 @@
 /* tests/fuzz/toolcall.c -- any reply to any format of tool calls: content and calls come in order and are the same however the reply is cut
  *
- * Input: a byte that chooses the format, a byte that seeds the cuts, the reply.
+ * Input: a byte that chooses the format, or the format's name and a line end; a byte that seeds the cuts; the reply. Seeds of one format have its name: the numbers change with the list.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -78,17 +78,31 @@ static bool same(const struct buf *a, const struct buf *b)
     return str_eq(buf_str(a), buf_str(b));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* The format that the input begins with; *REST is what stands behind it. */
+static const struct toolcall_format *chosen(struct str input, struct str *rest)
 {
     size_t formats_n;
-    const struct toolcall_format *const *formats = toolcall_formats(&formats_n);
+    const struct toolcall_format *const *formats = toolcall_formats(&formats_n), *f;
+    struct str name;
+    if (str_split(input, '\n', &name, rest) && (f = toolcall_find(name)) != NULL)
+        return f;
+    *rest = str_skip(input, 1);
+    return formats[(uint8_t)input.p[0] % formats_n];
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str rest;
     if (size < 2 || size > REPLY_MAX)
         return 0;
-    const struct toolcall_format *f = formats[data[0] % formats_n];
-    struct str reply = { (const char *)data + 2, size - 2 };
+    const struct toolcall_format *f = chosen((struct str){ (const char *)data, size }, &rest);
+    if (!rest.n)
+        return 0;
+    unsigned seed = (uint8_t)rest.p[0];
+    struct str reply = str_skip(rest, 1);
     struct seen whole = { 0 }, cut = { 0 }, bytes = { 0 };
     read_reply(f, reply, 0, &whole);
-    read_reply(f, reply, 1u + data[1], &cut);
+    read_reply(f, reply, 1u + seed, &cut);
     read_reply(f, reply, 13, &bytes); /* one byte at a time */
     expect(same(&whole.text, &cut.text) && same(&whole.calls, &cut.calls));
     expect(same(&whole.text, &bytes.text) && same(&whole.calls, &bytes.calls));

@@ -1,6 +1,6 @@
 /* text/reasoning/registry.c -- which formats there are, under which names, and which model writes which (spec parsers 8.2, 8.3, 3.3 and 10)
  *
- * SMG's sixteen, and seven that engines serve beside them: as vLLM reads them (its parsers and their tests, 2026) where that holds for every way of cutting a text.
+ * SMG's sixteen, and eleven that engines serve beside them: as vLLM and SGLang read them (their parsers and tests, 2026) where that holds for every way of cutting a text.
  */
 #include "text/reasoning/format.h"
 
@@ -28,7 +28,8 @@ static const struct str DEEPSEEK_V31_ALIASES[] = { STR_INIT("deepseek_v3"), STR_
 static const struct reasoning_format DEEPSEEK_V31 = { NAMED("deepseek_v31"), THINK_SUMMARY, ALIASED(DEEPSEEK_V31_ALIASES),
                                                       TAG_FORMAT(&THINK) };
 
-static const struct str QWEN3_ALIASES[] = { STR_INIT("qwen"), STR_INIT("mimo"), STR_INIT("interns1") };
+static const struct str QWEN3_ALIASES[] = { STR_INIT("qwen"), STR_INIT("mimo"), STR_INIT("interns1"), STR_INIT("poolside_v1"),
+                                            STR_INIT("telechat4") };
 static const struct reasoning_format QWEN3 = { NAMED("qwen3"), THINK_SUMMARY, ALIASED(QWEN3_ALIASES), TAG_FORMAT(&THINK) };
 
 static const struct str QWEN3_THINKING_ALIASES[] = { STR_INIT("qwen_thinking") };
@@ -138,32 +139,46 @@ static const struct reasoning_tags GEMMA4_TAGS = { .starts = { STR_INIT("<|chann
 static const struct reasoning_format GEMMA4 = { NAMED("gemma4"), .summary = STR_INIT("<|channel>thought\\nTHOUGHT<channel|>TEXT"),
                                                 TAG_FORMAT(&GEMMA4_TAGS), .needs_specials = true };
 
+static const struct reasoning_tags APERTUS_TAGS = { .starts = { STR_INIT("<|inner_prefix|>") },
+                                                    .ends = { STR_INIT("<|inner_suffix|>") } };
+static const struct str APERTUS_ALIASES[] = { STR_INIT("apertus2509") };
+static const struct reasoning_format APERTUS = { NAMED("apertus"),
+                                                 .summary = STR_INIT("<|inner_prefix|>THOUGHT<|inner_suffix|>TEXT"),
+                                                 ALIASED(APERTUS_ALIASES), TAG_FORMAT(&APERTUS_TAGS), .needs_specials = true };
+
+static const struct reasoning_tags HY_TAGS = { .starts = { STR_INIT("<think>"), STR_INIT("<think:opensource>") },
+                                               .ends = { STR_INIT("</think>"), STR_INIT("</think:opensource>") } };
+static const struct str HY_ALIASES[] = { STR_INIT("hy3") };
+static const struct reasoning_format HY_V3 = { NAMED("hy_v3"),
+                                               .summary =
+                                                   STR_INIT("<think>THOUGHT</think>TEXT, with or without :opensource in the tags"),
+                                               ALIASED(HY_ALIASES), TAG_FORMAT(&HY_TAGS) };
+
+static const struct reasoning_tags MINIMAX_M3_TAGS = { .starts = { STR_INIT("<mm:think>") }, .ends = { STR_INIT("</mm:think>") } };
+static const struct reasoning_format MINIMAX_M3 = { NAMED("minimax_m3"), .summary = STR_INIT("<mm:think>THOUGHT</mm:think>TEXT"),
+                                                    TAG_FORMAT(&MINIMAX_M3_TAGS) };
+
+static const struct reasoning_tags SOLAR_TAGS = { .starts = { STR_INIT("<|think:start|>") },
+                                                  .ends = { STR_INIT("<|think:end|>") },
+                                                  .starts_in_thought = true };
+static const struct str SOLAR_ALIASES[] = { STR_INIT("solar") };
+static const struct reasoning_format SOLAR_OPEN2 = {
+    NAMED("solar_open2"), .summary = STR_INIT("THOUGHT<|think:end|>TEXT; starts in a thought, <|think:start|> or not"),
+    ALIASED(SOLAR_ALIASES), TAG_FORMAT(&SOLAR_TAGS), .needs_specials = true
+};
+
 /* ---- by name ---- */
 
 static const struct reasoning_format *const FORMATS[] = {
-    &BASE,
-    &COHERE_CMD,
-    &DEEPSEEK_R1,
-    &DEEPSEEK_V31,
-    &ERNIE45,
-    &GEMMA4,
-    &GLM45,
-    &GRANITE,
-    &HUNYUAN_A13B,
-    &REASONING_INKLING,
-    &KIMI,
-    &KIMI_K25,
-    &REASONING_KIMI_K3,
-    &KIMI_THINKING,
-    &MINIMAX,
-    &MINIMAX_APPEND_THINK,
-    &MISTRAL,
-    &NANO_V3,
-    &PASSTHROUGH,
-    &QWEN3,
-    &QWEN3_THINKING,
-    &SEED_OSS,
-    &STEP3,
+    &APERTUS,       &BASE,         &COHERE_CMD,
+    &DEEPSEEK_R1,   &DEEPSEEK_V31, &ERNIE45,
+    &GEMMA4,        &GLM45,        &GRANITE,
+    &HUNYUAN_A13B,  &HY_V3,        &REASONING_INKLING,
+    &KIMI,          &KIMI_K25,     &REASONING_KIMI_K3,
+    &KIMI_THINKING, &MINIMAX,      &MINIMAX_APPEND_THINK,
+    &MINIMAX_M3,    &MISTRAL,      &NANO_V3,
+    &PASSTHROUGH,   &QWEN3,        &QWEN3_THINKING,
+    &SEED_OSS,      &SOLAR_OPEN2,  &STEP3,
 };
 
 const struct reasoning_format *const *reasoning_formats(size_t *ret_n)
@@ -251,7 +266,8 @@ static const struct {
     { STR_INIT("step-3.5"), STR_NONE, &DEEPSEEK_R1 }, /* + */
     { STR_INIT("step3p5"), STR_NONE, &DEEPSEEK_R1 },  /* + */
     { STR_INIT("step3"), STR_NONE, &STEP3 },
-    { STR_INIT("step-3"), STR_NONE, &STEP3 }, /* + */
+    { STR_INIT("step-3"), STR_NONE, &STEP3 },          /* + */
+    { STR_INIT("minimax-m3"), STR_NONE, &MINIMAX_M3 }, /* + */
     { STR_INIT("minimax"), STR_NONE, &MINIMAX },
     { STR_INIT("mm-m2"), STR_NONE, &MINIMAX },
     { STR_INIT("command-r"), STR_NONE, &COHERE_CMD },
@@ -272,6 +288,10 @@ static const struct {
     { STR_INIT("ernie-4.5"), STR_INIT("thinking"), &ERNIE45 },    /* + */
     { STR_INIT("hunyuan-a13b"), STR_NONE, &HUNYUAN_A13B },        /* + */
     { STR_INIT("gemma-4"), STR_NONE, &GEMMA4 },                   /* + */
+    { STR_INIT("apertus"), STR_NONE, &APERTUS },                  /* + */
+    { STR_INIT("laguna"), STR_NONE, &QWEN3 },                     /* + */
+    { STR_INIT("solar-open2"), STR_NONE, &SOLAR_OPEN2 },          /* + */
+    { STR_INIT("tencent/hy3"), STR_NONE, &HY_V3 },                /* + */
 };
 
 static bool contains(struct str text, struct str stem)

@@ -7,16 +7,25 @@ enum { UNIT_CLOSER, CLOSER_WITHIN };  /* of `within` */
 
 #define AGAIN SIZE_MAX /* the phase changed, nothing was used */
 
-void blocks_start(struct toolcall_parser *p, const struct blocks *b)
+static void spell(struct blocks_state *s, const struct blocks *b)
 {
-    struct blocks_state *s = p->state;
     struct str between[] = { b->unit_opener, b->closer }, within[] = { b->unit_closer, b->closer };
-    markers_init(&s->openers, &b->opener, 1);
+    if (s->row == b)
+        return;
+    s->row = b;
     if (b->unit_opener.n) {
         markers_init(&s->between, between, 2);
         markers_init(&s->within, within, 2);
     } else
         markers_init(&s->within, &b->closer, 1);
+}
+
+void blocks_start(struct toolcall_parser *p, const struct blocks *b)
+{
+    struct blocks_state *s = p->state;
+    struct str openers[] = { b->opener, b->other ? b->other->opener : b->opener };
+    markers_init(&s->openers, openers, b->other ? 2 : 1);
+    spell(s, b);
     p->drop_after = !b->keep_after;
 }
 
@@ -85,7 +94,7 @@ static size_t section(struct toolcall_parser *p, const struct blocks *b, struct 
 }
 
 /* Text from the front of which no white space is given out before something else follows; only the opener makes it go. */
-static size_t text_trimmed(struct toolcall_parser *p, struct str text, bool ended, int *ret_marker)
+static size_t text_trimmed(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended, int *ret_marker)
 {
     struct blocks_state *s = p->state;
     size_t at, from = p->seen;
@@ -99,7 +108,11 @@ static size_t text_trimmed(struct toolcall_parser *p, struct str text, bool ende
     struct str core = arguments_trim((struct str){ text.p + from, at - from });
     if (!core.n) { /* white space only, so far */
         p->seen = at;
-        return *ret_marker < 0 ? 0 : at;
+        if (*ret_marker < 0)
+            return 0;
+        if (b->empty != BLOCKS_GONE)
+            parser_drop(p, str_first(text, at));
+        return at;
     }
     size_t used = (size_t)(core.p - text.p) + core.n;
     parser_text(p, str_first(text, used));
@@ -120,12 +133,13 @@ static size_t text(struct toolcall_parser *p, const struct blocks *b, struct str
     struct blocks_state *s = p->state;
     int marker;
     size_t used = s->gone          ? text_gone(p, text, ended, &marker)
-                  : b->trim_before ? text_trimmed(p, text, ended, &marker)
+                  : b->trim_before ? text_trimmed(p, b, text, ended, &marker)
                                    : parser_text_until(p, &s->openers, text, ended, &marker);
     if (used || marker < 0)
         return used;
-    s->phase = b->unit_opener.n ? SECTION : UNIT;
-    s->unit_at = p->seen = b->opener.n;
+    spell(s, marker ? b->other : b);
+    s->phase = s->row->unit_opener.n ? SECTION : UNIT;
+    s->unit_at = p->seen = s->row->opener.n;
     s->calls = false;
     s->gone = b->empty == BLOCKS_GONE;
     p->in_call = true;
@@ -138,8 +152,8 @@ size_t blocks_step(struct toolcall_parser *p, const struct blocks *b, struct str
     size_t used;
     do
         used = s->phase == TEXT      ? text(p, b, bytes, ended)
-               : s->phase == SECTION ? section(p, b, bytes, ended)
-                                     : unit(p, b, bytes, ended);
+               : s->phase == SECTION ? section(p, s->row, bytes, ended)
+                                     : unit(p, s->row, bytes, ended);
     while (used == AGAIN);
     return used;
 }

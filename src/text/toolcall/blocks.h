@@ -18,9 +18,10 @@ enum blocks_empty {
 };
 
 struct blocks {
-    struct str opener, closer; /* of the section */
-    struct str unit_opener;    /* of a call; may be empty */
-    struct str unit_closer;    /* empty when unit_opener is */
+    const struct blocks *other; /* the same format in another spelling, told apart by the opener; may be NULL */
+    struct str opener, closer;  /* of the section */
+    struct str unit_opener;     /* of a call; may be empty */
+    struct str unit_closer;     /* empty when unit_opener is */
     enum blocks_empty empty;
     bool keep_after;  /* text behind the first call is content too */
     bool trim_before; /* white space in front of a section is not content */
@@ -29,6 +30,7 @@ struct blocks {
 };
 
 struct blocks_state {
+    const struct blocks *row; /* the spelling of the section that is open */
     struct markers openers;
     struct markers between; /* in a section: the opener of a unit, the closer */
     struct markers within;  /* in a unit: its closer, the section's */

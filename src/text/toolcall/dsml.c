@@ -1,4 +1,5 @@
-/* text/toolcall/dsml.c -- DSML, invokes of typed parameters in one section: DeepSeek V3.2 (function_calls) and V4 (tool_calls) (spec 6.10)
+/* text/toolcall/dsml.c -- DSML, invokes of typed parameters in one section: DeepSeek V3.2 (function_calls) and V4 (tool_calls) (spec 6.10); GCML is the same under
+ * another name: GigaChat 3.5 (SGLang: python/sglang/srt/function_call/gigachat35_detector.py, 2026)
  *
  * White space in front of the section is not content, nor is anything behind its opener. An invoke counts when it is whole, whatever is in it; its body may also be the arguments
  * themselves, which then go out as they stand.
@@ -6,7 +7,8 @@
 #include "text/toolcall/blocks.h"
 #include "text/toolcall/markup.h"
 
-static const struct markup PARAMETER = { STR_INIT("<｜DSML｜parameter"), STR_INIT(">"), STR_INIT("</｜DSML｜parameter>") };
+static const struct markup DSML_PARAMETER = { STR_INIT("<｜DSML｜parameter"), STR_INIT(">"), STR_INIT("</｜DSML｜parameter>") };
+static const struct markup GCML_PARAMETER = { STR_INIT("<｜GCML｜parameter"), STR_INIT(">"), STR_INIT("</｜GCML｜parameter>") };
 static const struct markup_entity EOS[] = { { STR_INIT("<｜end▁of▁sentence｜>"), STR_INIT("") } }; /* may stand in a value */
 
 static void put_value(struct toolcall_parser *p, bool string, struct str text)
@@ -16,12 +18,12 @@ static void put_value(struct toolcall_parser *p, bool string, struct str text)
         arguments_string(text, &p->work);
 }
 
-static void put_parameters(struct toolcall_parser *p, struct str body)
+static void put_parameters(struct toolcall_parser *p, const struct markup *parameter, struct str body)
 {
     struct markup_element e;
     struct str key, string;
     struct arguments_object arguments = { .arena = &p->scratch };
-    while (markup_next(&body, &PARAMETER, &e)) {
+    while (markup_next(&body, parameter, &e)) {
         if (!markup_attribute(e.attributes, STR("name"), &key))
             continue;
         bool is_string = markup_attribute(e.attributes, STR("string"), &string) && str_eq(string, STR("true"));
@@ -45,7 +47,7 @@ static bool unit(struct toolcall_parser *p, struct str invoke, bool closed)
         parser_call(p, name, json);
         return true;
     }
-    put_parameters(p, body);
+    put_parameters(p, p->format == &TOOLCALL_GIGACHAT35 ? &GCML_PARAMETER : &DSML_PARAMETER, body);
     parser_call(p, name, buf_str(&p->work));
     return true;
 }
@@ -65,6 +67,14 @@ static const struct blocks DEEPSEEK_V4 = {
     .unit_opener = STR_INIT("<｜DSML｜invoke"),
     .unit_closer = STR_INIT("</｜DSML｜invoke>"),
     .empty = BLOCKS_GONE,
+    .trim_before = true,
+    .unit = unit,
+};
+static const struct blocks GIGACHAT35 = {
+    .opener = STR_INIT("<｜GCML｜tool_calls>"),
+    .closer = STR_INIT("</｜GCML｜tool_calls>"),
+    .unit_opener = STR_INIT("<｜GCML｜invoke"),
+    .unit_closer = STR_INIT("</｜GCML｜invoke>"),
     .trim_before = true,
     .unit = unit,
 };
@@ -111,4 +121,24 @@ const struct toolcall_format TOOLCALL_DEEPSEEK_V4 = {
     .state_bytes = sizeof(struct blocks_state),
     .start = start_v4,
     .step = step_v4,
+};
+
+static void start_gigachat35(struct toolcall_parser *p)
+{
+    blocks_start(p, &GIGACHAT35);
+}
+
+static size_t step_gigachat35(struct toolcall_parser *p, struct str text, bool ended)
+{
+    return blocks_step(p, &GIGACHAT35, text, ended);
+}
+
+const struct toolcall_format TOOLCALL_GIGACHAT35 = {
+    .name = "gigachat35",
+    .summary =
+        "<｜GCML｜tool_calls><｜GCML｜invoke name=\"F\"><｜GCML｜parameter name=\"K\" string=\"true|false\">V</｜GCML｜parameter>"
+        "</｜GCML｜invoke></｜GCML｜tool_calls>",
+    .state_bytes = sizeof(struct blocks_state),
+    .start = start_gigachat35,
+    .step = step_gigachat35,
 };

@@ -22,6 +22,7 @@ struct toolcall_format {
     size_t state_bytes;                       /* of parser->state */
     void (*start)(struct toolcall_parser *p); /* state is zeroed; may be NULL */
     size_t (*step)(struct toolcall_parser *p, struct str text, bool ended);
+    const void *row; /* static; of a machine that several formats share: what is this one's own */
 };
 
 struct toolcall_parser {
@@ -55,24 +56,55 @@ void parser_call(struct toolcall_parser *p, struct str name, struct str argument
  * to say was said: return what this returned). White space between two calls, and behind the last one, is formatting: it is dropped. */
 size_t parser_text_until(struct toolcall_parser *p, const struct markers *m, struct str text, bool ended, int *ret_marker);
 
-extern const struct toolcall_format TOOLCALL_COHERE;
-extern const struct toolcall_format TOOLCALL_DEEPSEEK;
-extern const struct toolcall_format TOOLCALL_DEEPSEEK31;
-extern const struct toolcall_format TOOLCALL_DEEPSEEK32;
-extern const struct toolcall_format TOOLCALL_DEEPSEEK_V4;
-extern const struct toolcall_format TOOLCALL_GLM45_MOE;
-extern const struct toolcall_format TOOLCALL_GLM47_MOE;
-extern const struct toolcall_format TOOLCALL_INKLING;
-extern const struct toolcall_format TOOLCALL_JSON;
-extern const struct toolcall_format TOOLCALL_KIMIK2;
-extern const struct toolcall_format TOOLCALL_KIMI_K3;
-extern const struct toolcall_format TOOLCALL_LLAMA;
-extern const struct toolcall_format TOOLCALL_MINIMAX_M2;
-extern const struct toolcall_format TOOLCALL_MISTRAL;
-extern const struct toolcall_format TOOLCALL_PASSTHROUGH;
-extern const struct toolcall_format TOOLCALL_PYTHONIC;
-extern const struct toolcall_format TOOLCALL_QWEN;
-extern const struct toolcall_format TOOLCALL_QWEN_CODER;
-extern const struct toolcall_format TOOLCALL_QWEN_XML;
-extern const struct toolcall_format TOOLCALL_SARASHINA;
-extern const struct toolcall_format TOOLCALL_STEP3;
+/* By name, one a line. */
+/* clang-format off */
+extern const struct toolcall_format
+    TOOLCALL_APERTUS,
+    TOOLCALL_COHERE,
+    TOOLCALL_DEEPSEEK,
+    TOOLCALL_DEEPSEEK31,
+    TOOLCALL_DEEPSEEK32,
+    TOOLCALL_DEEPSEEK_V4,
+    TOOLCALL_DOTS,
+    TOOLCALL_ERNIE45,
+    TOOLCALL_FUNCTIONGEMMA,
+    TOOLCALL_GEMMA4,
+    TOOLCALL_GIGACHAT3,
+    TOOLCALL_GIGACHAT35,
+    TOOLCALL_GLM45_MOE,
+    TOOLCALL_GLM47_MOE,
+    TOOLCALL_GRANITE,
+    TOOLCALL_GRANITE4,
+    TOOLCALL_GRANITE_20B_FC,
+    TOOLCALL_HUNYUAN_A13B,
+    TOOLCALL_HY_V3,
+    TOOLCALL_INKLING,
+    TOOLCALL_INTERNLM,
+    TOOLCALL_JAMBA,
+    TOOLCALL_JSON,
+    TOOLCALL_K2_HORIZON,
+    TOOLCALL_KIMIK2,
+    TOOLCALL_KIMI_K3,
+    TOOLCALL_LFM2,
+    TOOLCALL_LLAMA,
+    TOOLCALL_LONGCAT,
+    TOOLCALL_MINICPM5,
+    TOOLCALL_MINIMAX_M1,
+    TOOLCALL_MINIMAX_M2,
+    TOOLCALL_MINIMAX_M3,
+    TOOLCALL_MISTRAL,
+    TOOLCALL_NEMOTRON_JSON,
+    TOOLCALL_OLMO3,
+    TOOLCALL_PASSTHROUGH,
+    TOOLCALL_PHI4_MINI_JSON,
+    TOOLCALL_PYTHONIC,
+    TOOLCALL_QWEN,
+    TOOLCALL_QWEN_CODER,
+    TOOLCALL_QWEN_XML,
+    TOOLCALL_SARASHINA,
+    TOOLCALL_SEED_OSS,
+    TOOLCALL_SOLAR_OPEN2,
+    TOOLCALL_STEP3,
+    TOOLCALL_TRINITY,
+    TOOLCALL_XLAM;
+/* clang-format on */

@@ -1,6 +1,7 @@
 /* text/toolcall/glm.c -- <tool_call>NAME, then <arg_key>K</arg_key><arg_value>V</arg_value>: GLM 4.5 to 5 (spec 6.11)
  *
  * 4.5 writes a line feed behind the name and each element, 4.7 does not: both names read both, so that a wrong choice works.
+ * Poolside's Laguna and Ling 3 write the same (SGLang: python/sglang/srt/function_call/poolside_v1_detector.py, ling3_detector.py, 2026).
  */
 #include "text/toolcall/blocks.h"
 #include "text/toolcall/markup.h"
@@ -81,7 +82,7 @@ static size_t step(struct toolcall_parser *p, struct str text, bool ended)
     return blocks_step(p, &GLM, text, ended);
 }
 
-static const char *const ALIASES_45[] = { "glm45", "glm", "glm46", "glm4_5", "glm4_moe", NULL };
+static const char *const ALIASES_45[] = { "glm45", "glm", "glm46", "glm4_5", "glm4_moe", "ling3", "poolside_v1", NULL };
 const struct toolcall_format TOOLCALL_GLM45_MOE = {
     .name = "glm45_moe",
     .summary = "<tool_call>F\\n<arg_key>K</arg_key>\\n<arg_value>V</arg_value>\\n</tool_call>",

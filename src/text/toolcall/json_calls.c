@@ -20,10 +20,29 @@ static bool unwrap(struct toolcall_parser *p, struct json arguments)
     return text.n && text.p[0] == '{' && arguments_compact_text(text, &p->scratch, &p->work);
 }
 
+/* {"F": {...}} */
+static bool tell_first_member(struct toolcall_parser *p, struct json v)
+{
+    if (!json_is(v, JSON_OBJECT))
+        return false;
+    struct json_iter it = json_iter(v);
+    if (!json_next(&it))
+        return false;
+    buf_clear(&p->work);
+    if (json_is(it.value, JSON_NULL))
+        buf_puts(&p->work, "{}");
+    else
+        arguments_compact(it.value, &p->scratch, &p->work);
+    parser_call(p, json_str(it.key, &p->scratch), buf_str(&p->work));
+    return true;
+}
+
 bool json_call_tell(struct toolcall_parser *p, const struct json_call_keys *keys, struct json v)
 {
+    if (keys->name_is_key)
+        return tell_first_member(p, v);
     struct json name = first_of(v, keys->name), arguments = first_of(v, keys->arguments);
-    if (!json_is(name, JSON_STRING))
+    if (!json_is(name, JSON_STRING) || (keys->arguments_needed && !json_exists(arguments)))
         return false;
     buf_clear(&p->work);
     if (!json_exists(arguments))

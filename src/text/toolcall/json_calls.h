@@ -8,6 +8,8 @@ struct json_call_keys {
     const char *name[3];      /* the first that the object has, whatever it is, counts; NULL at the end */
     const char *arguments[4]; /* the same; an object with none of them has the arguments {} */
     bool unwrap_strings;      /* arguments that are a string whose text is a JSON object are that object */
+    bool arguments_needed;    /* an object with none of them is no call: where lists of named things may be data */
+    bool name_is_key;         /* {"F": {...}} instead: the first member is the call, its value the arguments, {} for null */
 };
 extern const struct json_call_keys JSON_CALL_KEYS; /* name; arguments, parameters */
 

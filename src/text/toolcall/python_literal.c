@@ -12,6 +12,7 @@ struct reader {
     struct str text;
     size_t at;
     unsigned depth;
+    bool loose; /* python_call_loose */
 };
 
 static char peek(const struct reader *r)
@@ -159,7 +160,7 @@ static bool quoted(struct reader *r, bool raw, bool bytes, struct buf *b)
             r->at += quotes;
             return true;
         }
-        if (c == '\n' && quotes == 1)
+        if (c == '\n' && quotes == 1 && !r->loose)
             return false;
         r->at++;
         if (c == '\\' && raw && r->at < r->text.n) {
@@ -280,7 +281,7 @@ static bool number(struct reader *r, bool negative, struct buf *out)
         return n > 2 && put_integer(out, negative, text + 2, base);
     }
     if (strspn(text, "0123456789") == n)
-        return (text[0] != '0' || strspn(text, "0") == n) && put_integer(out, negative, text, 10);
+        return (text[0] != '0' || r->loose || strspn(text, "0") == n) && put_integer(out, negative, text, 10);
     if (strspn(text, "0123456789.eE+-") != n || !strpbrk(text, "0123456789"))
         return false;
     double v = strtod(text, &end);
@@ -390,7 +391,9 @@ static bool bare_name(struct reader *r, struct buf *out)
     skip_blanks(&next);
     if (peek(&next) == '(' || peek(&next) == '.' || peek(&next) == '[' || peek(&next) == '"' || peek(&next) == '\'')
         return false; /* a call, an attribute, an f-string */
-    if (str_eq(s, STR("None")))
+    if (r->loose && (str_eq(s, STR("true")) || str_eq(s, STR("false")) || str_eq(s, STR("null"))))
+        buf_put(out, s);
+    else if (str_eq(s, STR("None")))
         buf_puts(out, "null");
     else if (str_eq(s, STR("True")))
         buf_puts(out, "true");
@@ -496,12 +499,21 @@ static bool keywords(struct reader *r, struct buf *out)
     return true;
 }
 
-size_t python_call(struct str text, struct str *ret_name, struct buf *arguments)
+/* a.b.c, without blanks. */
+static struct str dotted_name(struct reader *r)
 {
-    struct reader r = { .text = text, .depth = 1 };
+    size_t from = r->at;
+    while (name(r).n && peek(r) == '.')
+        r->at++;
+    return (struct str){ r->text.p + from, r->at - from };
+}
+
+static size_t call(struct str text, bool loose, struct str *ret_name, struct buf *arguments)
+{
+    struct reader r = { .text = text, .depth = 1, .loose = loose };
     size_t mark = arguments->n;
     skip_blanks(&r);
-    struct str function = name(&r);
+    struct str function = loose ? dotted_name(&r) : name(&r);
     if (function.n && take(&r, '(') && keywords(&r, arguments)) {
         *ret_name = function;
         return r.at;
@@ -509,6 +521,16 @@ size_t python_call(struct str text, struct str *ret_name, struct buf *arguments)
     if (!arguments->failed)
         arguments->n = mark;
     return 0;
+}
+
+size_t python_call(struct str text, struct str *ret_name, struct buf *arguments)
+{
+    return call(text, false, ret_name, arguments);
+}
+
+size_t python_call_loose(struct str text, struct str *ret_name, struct buf *arguments)
+{
+    return call(text, true, ret_name, arguments);
 }
 
 /* ---- where does a bracket close? ---- */

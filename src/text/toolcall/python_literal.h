@@ -16,6 +16,9 @@ size_t python_literal(struct str text, struct buf *out);
  * *RET_NAME is a view of TEXT. */
 size_t python_call(struct str text, struct str *ret_name, struct buf *arguments);
 
+/* The same as models write it: the name may be dotted, true, false and null are JSON's, numbers may begin with zeros, strings may hold line breaks. */
+size_t python_call_loose(struct str text, struct str *ret_name, struct buf *arguments);
+
 /* Follows brackets and strings through text that comes in pieces: where does the bracket that TEXT begins with close? Kinds of brackets are not told apart. */
 struct python_scan {
     uint8_t quote;    /* inside a string: its quote */

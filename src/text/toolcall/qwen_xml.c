@@ -5,6 +5,7 @@
  *     ^                    |
  *     +---- no function ---+      the marker was text
  *
+ * Seed-OSS writes <seed:tool_call> for <tool_call> (vLLM: vllm/tool_parsers/seed_oss_tool_parser.py and its tests, 2026) and is read alike.
  * A wrapper ends at the first </tool_call>, whatever stands in it. A bare function's end is looked for between its parameters, which follow each other at once: prose that mentions
  * <function= is not held back for long. Text between and behind calls is content.
  */
@@ -13,7 +14,7 @@
 
 enum { TEXT, WRAPPED, BARE };
 enum { NAME, BETWEEN, KEY, VALUE }; /* in BARE: the opening tag, behind it or a parameter, a parameter's tag, its value */
-enum { WRAPPER, FUNCTION, WRAPPER_END };
+enum { WRAPPER, BARE_FUNCTION, WRAPPER_END };
 
 struct state {
     struct markers markers;
@@ -21,14 +22,16 @@ struct state {
     uint8_t bare; /* the second enum; in BARE */
 };
 
-static const struct str MARKERS[] = { STR_INIT("<tool_call>"), STR_INIT("<function="), STR_INIT("</tool_call>") };
-static const struct str FUNCTION_END = STR_INIT("</function>"), PARAMETER = STR_INIT("<parameter="),
-                        PARAMETER_END = STR_INIT("</parameter>");
+#define MARKERS_N 3
+static const struct str QWEN[MARKERS_N] = { STR_INIT("<tool_call>"), STR_INIT("<function="), STR_INIT("</tool_call>") };
+static const struct str SEED[MARKERS_N] = { STR_INIT("<seed:tool_call>"), STR_INIT("<function="), STR_INIT("</seed:tool_call>") };
+static const struct str FUNCTION = STR_INIT("<function="), FUNCTION_END = STR_INIT("</function>"),
+                        PARAMETER = STR_INIT("<parameter="), PARAMETER_END = STR_INIT("</parameter>");
 
 static void start(struct toolcall_parser *p)
 {
     struct state *s = p->state;
-    markers_init(&s->markers, MARKERS, ARRAY_LEN(MARKERS));
+    markers_init(&s->markers, p->format->row, MARKERS_N);
 }
 
 /* ---- a function that is all there ---- */
@@ -77,8 +80,8 @@ static bool parameter_next(struct reader *r, struct str *ret_key, struct str *re
 static bool function_next(struct toolcall_parser *p, struct reader *r, bool must_end)
 {
     struct str name, key, value;
-    size_t at = str_find(r->rest, MARKERS[FUNCTION]);
-    if (at == STR_NPOS || !str_split(str_skip(r->rest, at + MARKERS[FUNCTION].n), '>', &name, &r->rest))
+    size_t at = str_find(r->rest, FUNCTION);
+    if (at == STR_NPOS || !str_split(str_skip(r->rest, at + FUNCTION.n), '>', &name, &r->rest))
         return false;
     name = arguments_trim(name);
     struct arguments_object arguments = { .arena = &p->scratch };
@@ -115,10 +118,11 @@ static size_t leave(struct toolcall_parser *p, struct str block, bool must_end)
 
 static size_t wrapped(struct toolcall_parser *p, struct str text, bool ended)
 {
-    struct str rest = str_skip(text, p->seen);
-    size_t at = str_find(rest, MARKERS[WRAPPER_END]), tail = MARKERS[WRAPPER_END].n - 1;
+    const struct state *s = p->state;
+    struct str rest = str_skip(text, p->seen), end = s->markers.strings[WRAPPER_END];
+    size_t at = str_find(rest, end), tail = end.n - 1;
     if (at != STR_NPOS)
-        return leave(p, str_first(text, p->seen + at + MARKERS[WRAPPER_END].n), false);
+        return leave(p, str_first(text, p->seen + at + end.n), false);
     if (ended)
         return leave(p, text, true);
     if (rest.n > tail)
@@ -233,13 +237,14 @@ static size_t step(struct toolcall_parser *p, struct str text, bool ended)
     size_t used = parser_text_until(p, &s->markers, text, ended, &marker);
     if (used || marker < 0)
         return used;
+    struct str found = s->markers.strings[marker];
     if (marker == WRAPPER_END) { /* its beginning was forgotten */
-        parser_drop(p, MARKERS[marker]);
-        return MARKERS[marker].n;
+        parser_drop(p, found);
+        return found.n;
     }
     s->phase = marker == WRAPPER ? WRAPPED : BARE;
     s->bare = NAME;
-    p->seen = MARKERS[marker].n;
+    p->seen = found.n;
     p->in_call = true;
     return marker == WRAPPER ? wrapped(p, text, ended) : bare(p, text, ended);
 }
@@ -249,6 +254,7 @@ const struct toolcall_format TOOLCALL_QWEN_XML = {
     .name = "qwen_xml",
     .summary = "<tool_call><function=F><parameter=K>V</parameter></function></tool_call>",
     .aliases = ALIASES,
+    .row = QWEN,
     .state_bytes = sizeof(struct state),
     .start = start,
     .step = step,
@@ -256,6 +262,18 @@ const struct toolcall_format TOOLCALL_QWEN_XML = {
 const struct toolcall_format TOOLCALL_QWEN_CODER = {
     .name = "qwen_coder",
     .summary = "the same as qwen_xml",
+    .row = QWEN,
+    .state_bytes = sizeof(struct state),
+    .start = start,
+    .step = step,
+};
+
+static const char *const SEED_ALIASES[] = { "seed", NULL };
+const struct toolcall_format TOOLCALL_SEED_OSS = {
+    .name = "seed_oss",
+    .summary = "<seed:tool_call><function=F><parameter=K>V</parameter></function></seed:tool_call>",
+    .aliases = SEED_ALIASES,
+    .row = SEED,
     .state_bytes = sizeof(struct state),
     .start = start,
     .step = step,

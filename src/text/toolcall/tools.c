@@ -36,7 +36,7 @@ const struct toolcall_tool *toolcall_tool_find(const struct toolcall_tools *t, s
     return NULL;
 }
 
-enum param_type toolcall_param_type(const struct toolcall_tools *t, struct str function, struct str parameter)
+enum param_type toolcall_schema_type(struct json schema)
 {
     static const struct {
         struct str name;
@@ -45,14 +45,17 @@ enum param_type toolcall_param_type(const struct toolcall_tools *t, struct str f
         { STR_INIT("string"), PARAM_STRING },   { STR_INIT("integer"), PARAM_INTEGER }, { STR_INIT("number"), PARAM_NUMBER },
         { STR_INIT("boolean"), PARAM_BOOLEAN }, { STR_INIT("object"), PARAM_OBJECT },   { STR_INIT("array"), PARAM_ARRAY },
     };
-    const struct toolcall_tool *tool = toolcall_tool_find(t, function);
-    if (!tool)
-        return PARAM_UNKNOWN;
-    struct json type = json_get(json_get(json_get(tool->parameters, STR("properties")), parameter), STR("type"));
+    struct json type = json_get(schema, STR("type"));
     if (!json_is(type, JSON_STRING))
         return PARAM_UNKNOWN;
     for (size_t i = 0; i < ARRAY_LEN(TYPES); i++)
         if (json_str_eq(type, TYPES[i].name))
             return TYPES[i].type;
     return PARAM_OTHER;
+}
+
+enum param_type toolcall_param_type(const struct toolcall_tools *t, struct str function, struct str parameter)
+{
+    const struct toolcall_tool *tool = toolcall_tool_find(t, function);
+    return tool ? toolcall_schema_type(json_get(json_get(tool->parameters, STR("properties")), parameter)) : PARAM_UNKNOWN;
 }

@@ -26,4 +26,5 @@ int toolcall_tools_read(struct json tools, struct arena *arena, struct toolcall_
 const struct toolcall_tool *toolcall_tool_find(const struct toolcall_tools *t,
                                                struct str name); /* NULL = not offered; T may be NULL */
 /* The declared type of a parameter, when it is a single string (spec 5.4); PARAM_UNKNOWN: not declared, or a union; PARAM_OTHER: a string that is no type we know. */
+enum param_type toolcall_schema_type(struct json schema); /* the same of any schema */
 enum param_type toolcall_param_type(const struct toolcall_tools *t, struct str function, struct str parameter);

@@ -179,7 +179,7 @@ static void lists_all_parsers_by_name_with_what_they_are(void **state)
 {
     size_t n, aliases_n;
     const struct reasoning_format *const *all = reasoning_formats(&n);
-    assert_int_equal(n, 23);
+    assert_int_equal(n, 27);
     for (size_t i = 0; i < n; i++) {
         if (i)
             assert_true(str_cmp(reasoning_name(all[i - 1]), reasoning_name(all[i])) < 0);
@@ -193,7 +193,7 @@ static void lists_all_parsers_by_name_with_what_they_are(void **state)
 
 static void says_which_need_special_tokens(void **state)
 {
-    static const char *const NEED[] = { "gemma4", "inkling", "kimi_k3", "mistral" };
+    static const char *const NEED[] = { "apertus", "gemma4", "inkling", "kimi_k3", "mistral", "solar_open2" };
     size_t n, needing = 0;
     const struct reasoning_format *const *all = reasoning_formats(&n);
     for (size_t i = 0; i < n; i++)
