@@ -140,13 +140,6 @@ static void any_markup_is_read_alike_however_it_is_cut(void **state)
             }
 }
 
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Much of the same, byte by byte, behind what opens a call or between its pieces. Linear reading takes some milliseconds; reading everything again for each byte takes many seconds. */
 static void long_replies_take_linear_time(void **state)
 {
