@@ -216,7 +216,7 @@ static size_t step(struct toolcall_parser *p, struct str text, bool ended)
     }
 }
 
-static const char *const ALIASES[] = { "llama4_pythonic", "llama4", "olmo3", NULL };
+static const char *const ALIASES[] = { "llama4_pythonic", "llama4", NULL };
 const struct toolcall_format TOOLCALL_PYTHONIC = {
     .name = "pythonic",
     .summary = "[f(a=1), g(b=\"x\")], or the same calls a line each in <function_calls>...</function_calls>",

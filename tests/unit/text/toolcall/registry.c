@@ -55,7 +55,7 @@ static void other_engines_names_are_aliases(void **state)
         { "llama4_json", "llama" },
         { "llama4_pythonic", "pythonic" },
         { "llama4", "pythonic" },
-        { "olmo3", "pythonic" },
+        { "olmo3", "olmo3" },
         { "mixtral", "mistral" },
         { "magistral", "mistral" },
         { "devstral", "mistral" },
