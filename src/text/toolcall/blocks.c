@@ -1,21 +1,21 @@
 /* text/toolcall/blocks.c */
 #include "text/toolcall/blocks.h"
 
-enum { TEXT, SECTION, UNIT };
-enum { UNIT_OPENER, CLOSER_BETWEEN }; /* of `between` */
-enum { UNIT_CLOSER, CLOSER_WITHIN };  /* of `within` */
+enum { TEXT, SECTION, UNIT, VALUE };
+enum { UNIT_OPENER, CLOSER_BETWEEN };              /* of `between` */
+enum { UNIT_CLOSER, CLOSER_WITHIN, VALUE_OPENER }; /* of `within` */
 
 #define AGAIN SIZE_MAX /* the phase changed, nothing was used */
 
 static void spell(struct blocks_state *s, const struct blocks *b)
 {
-    struct str between[] = { b->unit_opener, b->closer }, within[] = { b->unit_closer, b->closer };
+    struct str between[] = { b->unit_opener, b->closer }, within[] = { b->unit_closer, b->closer, b->json_behind };
     if (s->row == b)
         return;
     s->row = b;
     if (b->unit_opener.n) {
         markers_init(&s->between, between, 2);
-        markers_init(&s->within, within, 2);
+        markers_init(&s->within, within, b->json_behind.n ? 3 : 2);
     } else
         markers_init(&s->within, &b->closer, 1);
 }
@@ -55,6 +55,29 @@ static size_t behind_unit(struct toolcall_parser *p, size_t end)
     return AGAIN;
 }
 
+static void enter_value(struct toolcall_parser *p)
+{
+    struct blocks_state *s = p->state;
+    s->phase = VALUE;
+    s->value_at = p->seen;
+    json_scan_init(&s->scan);
+}
+
+/* The JSON of a unit. Where it turns out to be none, its closer is looked for from its beginning. */
+static size_t value(struct toolcall_parser *p, struct str text, bool ended)
+{
+    struct blocks_state *s = p->state;
+    size_t used;
+    enum json_scan_result r = json_scan_feed(&s->scan, str_skip(text, p->seen), &used);
+    p->seen += used;
+    if (r == JSON_SCAN_MORE && !ended)
+        return 0;
+    if (r != JSON_SCAN_DONE)
+        p->seen = s->value_at;
+    s->phase = UNIT;
+    return AGAIN;
+}
+
 static size_t unit(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended)
 {
     struct blocks_state *s = p->state;
@@ -63,6 +86,12 @@ static size_t unit(struct toolcall_parser *p, const struct blocks *b, struct str
     if (marker < 0 && !ended) {
         p->seen = at;
         return 0;
+    }
+    if (marker == VALUE_OPENER) {
+        p->seen = at + b->json_behind.n;
+        if (!s->value_at)
+            enter_value(p);
+        return AGAIN;
     }
     struct str body = { text.p + s->unit_at, at - s->unit_at };
     bool closed = marker == UNIT_CLOSER;
@@ -82,6 +111,7 @@ static size_t section(struct toolcall_parser *p, const struct blocks *b, struct 
     int marker = markers_find(&s->between, text, p->seen, ended, &at);
     if (marker == UNIT_OPENER) {
         s->phase = UNIT;
+        s->value_at = 0;
         s->unit_at = p->seen = at + b->unit_opener.n;
         return AGAIN;
     }
@@ -153,6 +183,7 @@ size_t blocks_step(struct toolcall_parser *p, const struct blocks *b, struct str
     do
         used = s->phase == TEXT      ? text(p, b, bytes, ended)
                : s->phase == SECTION ? section(p, s->row, bytes, ended)
+               : s->phase == VALUE   ? value(p, bytes, ended)
                                      : unit(p, s->row, bytes, ended);
     while (used == AGAIN);
     return used;

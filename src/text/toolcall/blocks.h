@@ -4,7 +4,8 @@
  *    ^                  |                      |
  *    +------closer------+----------closer------+                                 a unit without its end counts when the format says so
  *
- * text() leaves TEXT, section() SECTION, unit() UNIT; leave() enters TEXT. A row without a unit opener has sections that are units themselves.
+ * text() leaves TEXT, section() SECTION, unit() UNIT; leave() enters TEXT. A row may say behind what in a unit there is JSON: then unit() goes over to VALUE and value() comes back to UNIT behind
+ * it, so that no marker in its strings counts. A row without a unit opener has sections that are units themselves.
  * Until its first call a section is kept: without any it is dropped, or text, or gone, as the row says. Behind the first call what stands between units is left out as it comes.
  */
 #pragma once
@@ -22,6 +23,7 @@ struct blocks {
     struct str opener, closer;  /* of the section */
     struct str unit_opener;     /* of a call; may be empty */
     struct str unit_closer;     /* empty when unit_opener is */
+    struct str json_behind;     /* what stands in front of a unit's JSON; may be empty */
     enum blocks_empty empty;
     bool keep_after;  /* text behind the first call is content too */
     bool trim_before; /* white space in front of a section is not content */
@@ -33,11 +35,13 @@ struct blocks_state {
     const struct blocks *row; /* the spelling of the section that is open */
     struct markers openers;
     struct markers between; /* in a section: the opener of a unit, the closer */
-    struct markers within;  /* in a unit: its closer, the section's */
+    struct markers within;  /* in a unit: its closer, the section's, what JSON stands behind */
     uint8_t phase;          /* enum in blocks.c */
     bool calls;             /* told from this section */
     bool gone;              /* BLOCKS_GONE, and a section was seen */
     size_t unit_at;         /* in UNIT: behind unit_opener */
+    size_t value_at;        /* in UNIT, VALUE: behind json_behind; 0 = it was not seen */
+    struct json_scan scan;  /* in VALUE */
 };
 
 void blocks_start(struct toolcall_parser *p, const struct blocks *b);

@@ -3,7 +3,7 @@
  *   V3     function<｜tool▁sep｜>NAME, and behind it a fence of three backticks with JSON in it
  *   V3.1   NAME<｜tool▁sep｜>JSON
  *
- * Arguments that are no object become {"value": X}. A call that is not read to its end marker, or whose arguments are no JSON, is skipped. No JSON holds the fence's end (a string has no line
+ * Markers in the strings of arguments are data. Arguments that are no object become {"value": X}. A call that is not read to its end marker, or whose arguments are no JSON, is skipped. No JSON holds the fence's end (a string has no line
  * ends), so that a missing one costs nothing: the end marker ends the arguments too.
  */
 #include "text/toolcall/blocks.h"
@@ -62,6 +62,7 @@ static const struct blocks DEEPSEEK = {
     .closer = STR_INIT("<｜tool▁calls▁end｜>"),
     .unit_opener = STR_INIT("<｜tool▁call▁begin｜>"),
     .unit_closer = STR_INIT("<｜tool▁call▁end｜>"),
+    .json_behind = STR_INIT("\n```json\n"),
     .unit = unit_v3,
 };
 static const struct blocks DEEPSEEK31 = {
@@ -69,6 +70,7 @@ static const struct blocks DEEPSEEK31 = {
     .closer = STR_INIT("<｜tool▁calls▁end｜>"),
     .unit_opener = STR_INIT("<｜tool▁call▁begin｜>"),
     .unit_closer = STR_INIT("<｜tool▁call▁end｜>"),
+    .json_behind = STR_INIT("<｜tool▁sep｜>"),
     .unit = unit_v31,
 };
 

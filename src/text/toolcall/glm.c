@@ -12,10 +12,12 @@ static const struct str ARG_KEY = STR_INIT("<arg_key>"), ARG_VALUE = STR_INIT("<
 static void put_value(struct toolcall_parser *p, struct str function, struct str key, struct str text)
 {
     struct buf *out = &p->work;
+    enum param_type type = toolcall_param_type(p->config.tools, function, key);
     buf_clear(out);
-    if (!arguments_coerce(toolcall_param_type(p->config.tools, function, key), text, &p->scratch, out) &&
-        !arguments_guess_json(text, &p->scratch, out) && !arguments_guess_python_word(text, out) &&
-        !arguments_guess_number(text, out))
+    if (type != PARAM_STRING) /* white space is a part of a string only */
+        text = arguments_trim(text);
+    if (!arguments_coerce(type, text, &p->scratch, out) && !arguments_guess_json(text, &p->scratch, out) &&
+        !arguments_guess_python_word(text, out) && !arguments_guess_number(text, out))
         arguments_string(text, out);
 }
 
@@ -35,7 +37,7 @@ static bool argument_next(struct str *rest, struct str *ret_key, struct str *ret
         if (end == STR_NPOS)
             return false;
         *ret_key = arguments_trim(key.body);
-        *ret_value = arguments_trim(str_first(value, end));
+        *ret_value = str_first(value, end);
         *rest = str_skip(value, end + ARG_VALUE_END.n);
         return true;
     }

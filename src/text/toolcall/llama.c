@@ -64,6 +64,10 @@ static size_t value(struct toolcall_parser *p, struct str text, bool ended)
     p->seen += used;
     if (r == JSON_SCAN_MORE && !ended)
         return 0;
+    if (r == JSON_SCAN_MORE && p->calls) { /* another call, cut off */
+        parser_drop(p, text);
+        return leave(p, text.n, TEXT);
+    }
     if (r != JSON_SCAN_DONE)
         return no_call(p, text);
     if (!json_calls_tell(p, &KEYS, (struct str){ text.p + s->value_at, p->seen - s->value_at })) {

@@ -138,7 +138,7 @@ static void any_markup_is_read_alike_however_it_is_cut(void **state)
             }
 }
 
-/* Much of the same behind what opens a call or between its pieces. */
+/* Much of the same, byte by byte, behind what opens a call or between its pieces. Linear reading takes some milliseconds; reading everything again for each byte takes many seconds. */
 static void long_replies_take_linear_time(void **state)
 {
     static const struct {

@@ -45,8 +45,10 @@ static void deepseek_vectors(void **state)
 static void deepseek31_vectors(void **state)
 {
     v31("Hi." DB V31("get_weather", "{\"city\": \"Tokyo\"}") V31("search", "{\"q\":1}") DE, "Hi.",
-        "get_weather\t{\"city\":\"Tokyo\"}\nsearch\t{\"q\":1}\n");                                              /* E1 */
-    v31(DB V31("a", "{bad}") V31("b", "{\"x\": 1}") DE, "", "b\t{\"x\":1}\n");                                  /* E2 */
+        "get_weather\t{\"city\":\"Tokyo\"}\nsearch\t{\"q\":1}\n");             /* E1 */
+    v31(DB V31("a", "{bad}") V31("b", "{\"x\": 1}") DE, "", "b\t{\"x\":1}\n"); /* E2 */
+    v31(DB V31("a", "{\"k\":\"<｜tool▁call▁end｜><｜tool▁calls▁end｜>\"}") DE, "",
+        "a\t{\"k\":\"<｜tool▁call▁end｜><｜tool▁calls▁end｜>\"}\n");
     v31(DB V31("a", "5") DE, "", "a\t{\"value\":5}\n");                                                         /* E3 */
     v31("Hi " DB V31("get_weather", "{\"city\": \"Tokyo\"}") DE, "Hi ", "get_weather\t{\"city\":\"Tokyo\"}\n"); /* ES1 */
     v31(DB V31("search", "{\"q\": \"r\"}") DE "<｜end▁of▁sentence｜>", "", "search\t{\"q\":\"r\"}\n");          /* ES2 */
