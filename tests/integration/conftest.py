@@ -50,8 +50,8 @@ def pytest_configure(config):
 
 # Below the ports that the kernel gives to clients, and a range for each process of pytest-xdist: nobody else takes a port between the question and its use.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_PORTS = itertools.cycle(range(10000 + 5000 * (_WORKER % 4), 15000 + 5000 * (_WORKER % 4)))
-for _ in range(random.randrange(5000)):  # two runs beside each other begin at different places
+_PORTS = itertools.cycle(range(10000 + 2500 * (_WORKER % 8), 12500 + 2500 * (_WORKER % 8)))
+for _ in range(random.randrange(2500)):  # two runs beside each other begin at different places
     next(_PORTS)
 
 

@@ -1,15 +1,15 @@
-"""The parsers of tool calls and of thoughts against SMG's own: tests/parsers/differential.py at the size of CI. Full size: tools/soak, docs/parser-agreement.md."""
+"""The parsers of tool calls and of thoughts against SMG's own: tests/parsers/agreement.py at the size of CI. Full size: tools/soak, docs/parser-agreement.md."""
 import pathlib
 import sys
 
 from conftest import BUILD, ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "parsers"))
-import differential  # noqa: E402
+import agreement  # noqa: E402
 
 
 def test_what_differs_from_smg_has_a_reason():
-    tallies, _ = differential.run(pathlib.Path(BUILD).resolve(), 200)
+    tallies, _ = agreement.run(pathlib.Path(BUILD).resolve(), 200)
     faults = [f"{t.name}: {fault}" for t in tallies for fault in t.faults]
     assert not faults, "\n".join(faults[:10])
     assert len(tallies) == 21 + 16

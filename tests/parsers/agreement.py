@@ -1,4 +1,4 @@
-"""The parsers of tool calls and of thoughts against SMG itself: differential.py --build DIR [--count N] [--seed N] [--only NAME,...] [--smg PYTHON] [--write PAGE]
+"""The parsers of tool calls and of thoughts against SMG itself: agreement.py --build DIR [--count N] [--seed N] [--only NAME,...] [--smg PYTHON] [--write PAGE]
 
 For each parser that SMG has, COUNT replies made by generate.py are parsed by both: content, calls (names, arguments as JSON values) or thoughts must be the same, and ours the same whole and
 byte by byte. What differs must have a reason (reasons.py), else it is printed, and the exit status is 1.
@@ -82,7 +82,7 @@ def page(tallies, examples, count, seed):
         "",
         "```text",
         f"python3 -m venv /tmp/smg && /tmp/smg/bin/pip install smg",
-        f".venv/bin/python tests/parsers/differential.py --build build --smg /tmp/smg/bin/python --count {count} --seed {seed} --write docs/parser-agreement.md",
+        f".venv/bin/python tests/parsers/agreement.py --build build --smg /tmp/smg/bin/python --count {count} --seed {seed} --write docs/parser-agreement.md",
         "```",
         "",
     ]
