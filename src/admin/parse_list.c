@@ -4,6 +4,7 @@
 #include "admin/body.h"
 #include "json/json_write.h"
 #include "text/reasoning/reasoning.h"
+#include "text/toolcall/constraint.h"
 #include "text/toolcall/toolcall.h"
 
 static void put_tool_parsers(struct json_writer *w)
@@ -20,6 +21,7 @@ static void put_tool_parsers(struct json_writer *w)
             json_value_str(w, str_of(*a));
         json_end(w);
         json_put_str(w, "format", toolcall_summary(formats[i]));
+        json_put_bool(w, "structural_tag", constraint_has_tag(formats[i]));
         json_end(w);
     }
 }

@@ -11,6 +11,7 @@
 #include "cli/text_table.h"
 #include "json/json_write.h"
 #include "text/reasoning/reasoning.h"
+#include "text/toolcall/constraint.h"
 #include "text/toolcall/toolcall.h"
 #include "text/toolcall/tools.h"
 
@@ -218,12 +219,17 @@ static int stream_calls(const struct parse_config *c, const struct toolcall_form
 {
     struct shown shown = { .config = c, .arena = arena };
     struct toolcall_config conf = { .tools = tools, .max_bytes = INPUT_MAX, .sink = on_delta, .owner = &shown };
+    _cleanup_(buf_fini) struct buf open = { 0 };
     struct toolcall_parser *p = NULL;
     struct err err = { 0 };
     int r = toolcall_parser_new(f, &conf, &p);
 
     while (r == 0 && text.n)
         r = toolcall_feed(p, next_piece(&text, c), &err);
+    if (r == 0)
+        toolcall_so_far(p, &open);
+    if (open.n)
+        line(&shown, "open", NULL, buf_str(&open));
     if (r == 0)
         r = toolcall_finish(p, &err);
     toolcall_parser_free(p);
@@ -386,7 +392,7 @@ static int run_reasoning(const struct parse_config *c, struct arena *arena)
 
 /* One row of the list, or one object of it. */
 static void put_parser(struct text_table *table, struct json_writer *w, const char *kind, struct str name, struct str aliases,
-                       struct str summary)
+                       struct str summary, const bool *has_tag)
 {
     struct str rest = aliases, one;
 
@@ -407,6 +413,8 @@ static void put_parser(struct text_table *table, struct json_writer *w, const ch
     }
     json_end(w);
     json_put_str(w, "format", summary);
+    if (has_tag)
+        json_put_bool(w, "structural_tag", *has_tag);
     json_end(w);
 }
 
@@ -417,11 +425,12 @@ static void put_tool_parsers(struct text_table *table, struct json_writer *w, st
 
     for (size_t i = 0; i < n; i++) {
         _cleanup_(buf_fini) struct buf aliases = { 0 };
+        bool has_tag = constraint_has_tag(formats[i]);
 
         for (const char *const *a = toolcall_aliases(formats[i]); *a; a++)
             buf_printf(&aliases, "%s%s", aliases.n ? " " : "", *a);
         put_parser(table, w, "tool_call", toolcall_name(formats[i]), arena_str(arena, buf_str(&aliases)),
-                   toolcall_summary(formats[i]));
+                   toolcall_summary(formats[i]), &has_tag);
     }
 }
 
@@ -437,7 +446,7 @@ static void put_reasoning_parsers(struct text_table *table, struct json_writer *
         for (size_t a = 0; a < aliases_n; a++)
             buf_printf(&aliases, "%s%.*s", aliases.n ? " " : "", STR_FMT(v[a]));
         put_parser(table, w, "reasoning", reasoning_name(formats[i]), arena_str(arena, buf_str(&aliases)),
-                   reasoning_summary(formats[i]));
+                   reasoning_summary(formats[i]), /* has_tag= */ NULL);
     }
 }
 

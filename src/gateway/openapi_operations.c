@@ -111,7 +111,7 @@ SHAPE_OF(PARSED_CALLS, "ParsedFunctionCalls", REQ("remaining_text", SHAPE_STR), 
 SHAPE_OF(PARSED_REASONING, "ParsedReasoning", REQ("normal_text", SHAPE_STR), REQ("reasoning_text", SHAPE_STR),
          REQ("success", SHAPE_BOOL));
 SHAPE_OF(PARSER, "Parser", REQ("name", SHAPE_STR), REQ("kind", SHAPE_STR), ANY_ARRAY("aliases", SHAPE_REQUIRED),
-         REQ("format", SHAPE_STR));
+         REQ("format", SHAPE_STR), OPT("structural_tag", SHAPE_BOOL));
 SHAPE_OF(PARSER_LIST, "ParserList", REQ_OF("parsers", SHAPE_ARRAY, &PARSER));
 /* ---- plugins (spec wasm-plugins 2) ---- */
 

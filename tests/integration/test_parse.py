@@ -369,6 +369,9 @@ def test_the_command_prints_a_table_or_what_the_endpoint_answers(running):
     lines = smg("tool", "-m", "Qwen/Qwen3-8B", text=text)[1].splitlines()
     assert lines[0].split() == ["PART", "FUNCTION", "TEXT"] and lines[1].split() == ["text", "Look:"] and lines[2].startswith("call 0  get_weather  {")
     assert json.loads(smg("list", "--json")[1]) == running[2].client.get("/parse/parsers").json()
+    kinds = {(p["name"], p["kind"]): p.get("structural_tag") for p in running[2].client.get("/parse/parsers").json()["parsers"]}
+    assert kinds["qwen", "tool_call"] is True and kinds["cohere", "tool_call"] is False and kinds["qwen3", "reasoning"] is None
+    assert smg("tool", "--parser", "qwen", "--stream", text='<tool_call>{"name":"f","arguments":{"city":"Ro')[1].splitlines()[0].split() == ["open", '{"name":"f","arguments":{"city":"Ro"}}']
     assert len(smg("list")[1].splitlines()) == 1 + len(json.loads(smg("list", "--json")[1])["parsers"])
 
 

@@ -7,7 +7,7 @@
  *   required, a function,             the format's tag, at least one call; a format without one: the JSON schema of the function's parameters, or of an array of
  *   allowed_tools mode "required"     {"name", "parameters"}
  * The format is the one that is in effect, whether it was configured or found by the model's id (BETTER: SMG asks only the configured one).
- * Who calls it: whoever sends a request to an engine as tokens, of which there is none yet (the gRPC dialects); until then `GET /parse/parsers` and `smg parse` may show it.
+ * Who calls it: whoever sends a request to an engine as tokens, of which there is none yet (the gRPC dialects); until then `GET /parse/parsers` and `smg parse list` say which formats have a tag.
  * In the JSON schema mode a reply is no text in the format: it is read by the `json` format, or is the arguments themselves.
  * Pure, no globals, any thread. Linear in the tools.
  */
