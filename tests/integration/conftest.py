@@ -46,6 +46,7 @@ httpx_transport.create_ssl_context = _ssl_context
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than about ten seconds")
     config.addinivalue_line("markers", "native: measures something that sanitizers distort")
+    config.addinivalue_line("markers", "night: installs the toolchains of others, or takes minutes; a part of make soak")
 
 
 # Below the ports that the kernel gives to clients, and a range for each process of pytest-xdist: nobody else takes a port between the question and its use.

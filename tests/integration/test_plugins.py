@@ -156,7 +156,7 @@ def python(folder):
     return folder / "plugin.wasm"
 
 
-@pytest.mark.slow
+@pytest.mark.night
 @pytest.mark.parametrize("toolchain", [javascript, python], ids=lambda t: t.__name__)
 def test_components_of_other_toolchains_run(toolchain, tmp_path):
     module, name = toolchain(tmp_path), toolchain.__name__

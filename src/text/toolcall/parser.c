@@ -230,6 +230,8 @@ static int outcome(struct toolcall_parser *p, struct err *err)
 
 int toolcall_feed(struct toolcall_parser *p, struct str text, struct err *err)
 {
+    if (!text.n)
+        return outcome(p, err);
     if (!p->pending.n) {
         size_t used = steps(p, text, false);
         buf_put(&p->pending, (struct str){ text.p + used, text.n - used });
