@@ -246,32 +246,45 @@ static struct parse_job *job_new(const struct parsed_sink *s)
     return NULL;
 }
 
-/* The client may leave meanwhile: the job owns what it works on. */
+/* Better raw than not at all: the engine has done its work. */
+static void answer_raw(struct parsed_sink *s)
+{
+    struct buf body = s->body;
+
+    count(s->inf->loop, false, "busy");
+    s->body = (struct buf){ 0 };
+    enter(s, PARSED_ANSWERED);
+    answer(s->base.ex, &s->fields, buf_str(&body));
+    buf_fini(&body);
+}
+
+static void move_body(struct buf *to, size_t *to_budgeted, struct buf *from, size_t *from_budgeted)
+{
+    *to = *from;
+    *to_budgeted = *from_budgeted;
+    *from = (struct buf){ 0 };
+    *from_budgeted = 0;
+}
+
+/* The client may leave meanwhile: the job owns what it works on, whole before it is submitted, for a thread may begin at once. */
 static void parse_later(struct parsed_sink *s)
 {
     struct parse_job *j = job_new(s);
 
-    if (!j ||
-        pool_submit(s->inf->pool, s->inf->loop, &j->work) < 0) { /* better raw than not at all: the engine has done its work */
-        struct exchange *ex = s->base.ex;
-        struct buf body = s->body;
-
-        if (j)
-            job_free(j);
-        count(s->inf->loop, false, "busy");
-        s->body = (struct buf){ 0 };
-        enter(s, PARSED_ANSWERED);
-        answer(ex, &s->fields, buf_str(&body));
-        buf_fini(&body);
+    if (!j) {
+        answer_raw(s);
+        return;
+    }
+    j->exchange = exchange_refer(s->base.ex);
+    j->sink = s;
+    move_body(&j->body, &j->budgeted, &s->body, &s->budgeted);
+    if (pool_submit(s->inf->pool, s->inf->loop, &j->work) < 0) {
+        move_body(&s->body, &s->budgeted, &j->body, &j->budgeted);
+        job_free(j);
+        answer_raw(s);
         return;
     }
     list_append(&s->inf->parse_jobs, &j->link);
-    j->exchange = exchange_refer(s->base.ex);
-    j->sink = s;
-    j->body = s->body;
-    j->budgeted = s->budgeted;
-    s->body = (struct buf){ 0 };
-    s->budgeted = 0;
     s->base.dispatch = NULL;
     enter(s, PARSED_PARSING);
 }
