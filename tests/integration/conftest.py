@@ -86,6 +86,14 @@ def wait_until(condition, seconds=10, what="condition"):
     raise AssertionError(f"{what() if callable(what) else what} did not come true within {seconds * SLOWNESS} s")
 
 
+# What the sanitizers want to know; of plugins: tests/unit/plugin/meson.build says why.
+CHECKERS = {
+    "ASAN_OPTIONS": "detect_leaks=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "TSAN_OPTIONS": f"halt_on_error=1:report_signal_unsafe=0:suppressions={ROOT}/tests/tsan.supp",
+}
+
+
 class Process:
     """A running smg with its output gathered."""
 
@@ -94,9 +102,7 @@ class Process:
         self.out = tempfile.TemporaryFile()
         full_env = {k: v for k, v in os.environ.items() if not k.startswith(("SMG_", "JWT_", "HF_"))}
         full_env["HF_HUB_OFFLINE"] = "1"  # tests talk to loopback only; those with a hub of their own say so
-        full_env["ASAN_OPTIONS"] = "detect_leaks=1"
-        full_env["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
-        full_env["TSAN_OPTIONS"] = f"halt_on_error=1:report_signal_unsafe=0:suppressions={ROOT}/tests/tsan.supp"  # for plugins: tests/unit/plugin/meson.build says why
+        full_env.update(CHECKERS)
         full_env.update(env or {})
         self.popen = subprocess.Popen([str(SMG), *self.args], stdout=self.out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=full_env)
 

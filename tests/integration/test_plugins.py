@@ -3,6 +3,7 @@
 One gateway serves the examples; each is attached only while its test runs. The last tests build components from JavaScript and Python: they need npm and PyPI, and minutes, so they belong to `make soak`.
 """
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import ROOT, SLOWNESS, SMG, Gateway, ScriptedEngine, wait_until
+from conftest import CHECKERS, ROOT, SLOWNESS, SMG, Gateway, ScriptedEngine, wait_until
 from test_wasm import BODY, MODEL, Plugins, reply
 
 EXAMPLES = ROOT / "plugins"
@@ -18,7 +19,7 @@ FIXTURES = ROOT / "tests" / "wasm"
 
 
 def wasm(*args, stdin=None, status=0, seconds=30):
-    done = subprocess.run([SMG, "wasm", *map(str, args)], input=stdin, capture_output=True, text=True, timeout=seconds * SLOWNESS)
+    done = subprocess.run([SMG, "wasm", *map(str, args)], input=stdin, capture_output=True, text=True, timeout=seconds * SLOWNESS, env={**os.environ, **CHECKERS})
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 
