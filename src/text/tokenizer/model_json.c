@@ -226,6 +226,7 @@ static int parse_unigram(struct json v, const struct place *at, struct model **r
         return err_set(err, ERR_INVALID, "vocab: expected a list of [piece, score]");
     if (vocab_builder_new(at->byte_level, json_count(list), json_raw(list).n / 2, &b) < 0)
         return err_set(err, ERR_NOMEM, "vocab: out of memory");
+    vocab_builder_keep_repeats(b);
     for (struct json_iter it = json_iter(list); json_next(&it); n++) {
         struct json piece = json_at(it.value, 0);
         double score;

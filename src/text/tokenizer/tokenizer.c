@@ -23,6 +23,10 @@ static bool source_token(const void *owner, uint32_t id, struct decoder_token *r
     if (!vocab_bytes(t->model->vocab, id, &bytes))
         return false;
     *ret = (struct decoder_token){ .text = bytes, .literal = vocab_is_literal(t->model->vocab, id) };
+    if (vocab_has_repeats(t->model->vocab)) { /* another id of a special token's text: what is special is the text */
+        a = added_tokens_by_content(t->added, bytes);
+        ret->special = a && a->special;
+    }
     return true;
 }
 

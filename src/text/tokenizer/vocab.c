@@ -28,7 +28,7 @@ struct slot {
 };
 
 struct vocab {
-    bool byte_level;
+    bool byte_level, keeps_repeats, has_repeats;
     uint32_t count, id_end;
     char *bytes; /* owned */
     size_t bytes_n;
@@ -42,7 +42,7 @@ struct entry {
     uint32_t id;
 };
 struct vocab_builder {
-    bool byte_level;
+    bool byte_level, keeps_repeats;
     char *bytes; /* owned */
     size_t bytes_n, bytes_cap;
     struct entry *entries; /* owned */
@@ -129,6 +129,11 @@ int vocab_builder_new(bool byte_level, size_t tokens_hint, size_t bytes_hint, st
     return 0;
 }
 
+void vocab_builder_keep_repeats(struct vocab_builder *b)
+{
+    b->keeps_repeats = true;
+}
+
 static int make_room(struct vocab_builder *b, size_t bytes)
 {
     if (b->n == b->cap) {
@@ -209,9 +214,11 @@ static int insert(struct vocab *v, const struct entry *e)
         bool taken = s->place.mark != 0;
         if (taken && !holds(v, s, text, tag, e->place.mark))
             continue;
-        if (taken && s->id != e->id && v->places[s->id].at == s->place.at)
+        if (taken && s->id != e->id && v->keeps_repeats)
+            v->has_repeats = true;
+        else if (taken && s->id != e->id && v->places[s->id].at == s->place.at)
             v->places[s->id].mark = 0; /* the text has another id now; the old one means nothing */
-        v->count += !taken;
+        v->count += !taken || v->keeps_repeats;
         *s = (struct slot){ tag, e->id, e->place };
         return 0;
     }
@@ -258,6 +265,7 @@ int vocab_builder_finish(struct vocab_builder *b, struct vocab **ret)
     if (!v)
         goto out;
     v->byte_level = b->byte_level;
+    v->keeps_repeats = b->keeps_repeats;
     v->id_end = b->id_end;
     v->bytes_n = b->bytes_n;
     char *fit = realloc(b->bytes, MAX(b->bytes_n, 1));
@@ -293,6 +301,11 @@ void vocab_free(struct vocab *v)
 size_t vocab_memory(const struct vocab *v)
 {
     return sizeof(*v) + v->bytes_n + v->id_end * sizeof(*v->places) + (v->mask + 1) * sizeof(*v->slots);
+}
+
+bool vocab_has_repeats(const struct vocab *v)
+{
+    return v->has_repeats;
 }
 
 uint32_t vocab_count(const struct vocab *v)

@@ -19,6 +19,8 @@ int vocab_builder_new(bool byte_level, size_t tokens_hint, size_t bytes_hint, st
 void vocab_builder_free(struct vocab_builder *b); /* NULL is fine */
 /* TEXT as the file spells it (byte-level alphabet not undone). The same text twice: the last id counts; the same id twice: the last text is what it means. ERR_LIMIT (ids from 2^24 on, 4 GiB of texts), ERR_NOMEM. */
 int vocab_builder_add(struct vocab_builder *b, struct str text, uint32_t id) _must_check_;
+/* For a vocabulary that is a list (Unigram): where a text stands twice its last id is found, as always, but each of the ids means it, and counts. */
+void vocab_builder_keep_repeats(struct vocab_builder *b);
 /* Raw bytes (tiktoken). */
 int vocab_builder_add_bytes(struct vocab_builder *b, struct str bytes, uint32_t id) _must_check_;
 /* Takes the builder in any case. ERR_LIMIT: texts made so that their hashes collide. */
@@ -29,6 +31,7 @@ size_t vocab_memory(const struct vocab *v);
 uint32_t vocab_count(const struct vocab *v);  /* tokens */
 uint32_t vocab_id_end(const struct vocab *v); /* one past the highest id */
 bool vocab_is_byte_level(const struct vocab *v);
+bool vocab_has_repeats(const struct vocab *v); /* several ids mean one text */
 
 /* The id of raw bytes (byte-level) or of text (else). What an encoder asks. */
 bool vocab_find(const struct vocab *v, struct str bytes, uint32_t *ret);

@@ -106,6 +106,27 @@ static void a_unigram_model_without_pieces_loads(void **state)
     tokenizer_free(t);
 }
 
+/* As the original has it: the last of equal pieces is what text becomes, each of their ids decodes to it, and is special when the text is. */
+static void a_piece_that_stands_twice_keeps_both_ids(void **state)
+{
+    struct tokenizer *t = loaded_json("{\"added_tokens\":[" TOKEN("2", "<unk>", PLAIN) "," TOKEN(
+        "4", "<x>", NORMALIZED) "],"
+                                "\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0.0],[\"a\",-1.0],[\"<unk>\",-"
+                                "2.0],[\"a\",-3.0]]}}");
+    static const uint32_t IDS[] = { 0, 1, 2, 3, 4 };
+    struct buf out = { 0 };
+
+    encodes(t, "a<x>z<unk>", "3 4 0 2");
+    assert_int_equal(tokenizer_decode(t, IDS, 5, false, &out, NULL), 0);
+    assert_true(str_eq(buf_str(&out), STR("<unk> a <unk> a <x>")));
+    buf_clear(&out);
+    assert_int_equal(tokenizer_decode(t, IDS, 5, true, &out, NULL), 0);
+    assert_true(str_eq(buf_str(&out), STR("a a <x>")));
+    assert_int_equal(tokenizer_vocab_size(t), 4);
+    buf_fini(&out);
+    tokenizer_free(t);
+}
+
 static void bytes_that_are_no_text_count_as_replacements(void **state)
 {
     struct tokenizer *t = loaded_json(CHARACTERS(""));
@@ -363,6 +384,7 @@ int main(void)
         cmocka_unit_test(stripped_space_belongs_to_the_token),
         cmocka_unit_test(specials_and_truncation_make_room_for_each_other),
         cmocka_unit_test(a_unigram_model_without_pieces_loads),
+        cmocka_unit_test(a_piece_that_stands_twice_keeps_both_ids),
         cmocka_unit_test(bytes_that_are_no_text_count_as_replacements),
         cmocka_unit_test(ids_are_appended_and_taken_back_when_encoding_fails),
         cmocka_unit_test(the_vocabulary_answers),
