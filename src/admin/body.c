@@ -52,3 +52,20 @@ bool admin_read_json(struct exchange *ex, struct json_doc *ret)
         admin_refuse_memory(ex);
     return status == 0;
 }
+
+void admin_reply_json(struct exchange *ex, unsigned status, struct buf *out)
+{
+    if (out->failed)
+        admin_refuse_memory(ex);
+    else
+        exchange_reply(ex, status, TYPE_JSON, buf_str(out));
+    buf_fini(out);
+}
+
+struct exchange_ref admin_await(struct exchange *ex)
+{
+    static const struct exchange_owner WAITING = { 0 };
+
+    exchange_own(ex, &WAITING, /* arg= */ NULL);
+    return exchange_refer(ex);
+}

@@ -253,9 +253,6 @@ static void on_worked(struct pool_job *work)
     job_free(j);
 }
 
-/* The client may leave: the job finds nobody when it is done. */
-static const struct exchange_owner WAITING = { 0 };
-
 /* TASK's texts point into the exchange's memory, which may go: they are copied. */
 static struct parse_job *job_new(const struct task *task)
 {
@@ -294,8 +291,7 @@ static void work_later(struct exchange *ex, struct admin_parse *p, const struct 
         return;
     }
     list_append(&p->jobs, &j->link);
-    exchange_own(ex, &WAITING, /* arg= */ NULL);
-    j->exchange = exchange_refer(ex);
+    j->exchange = admin_await(ex);
 }
 
 /* ---- the handlers ---- */

@@ -323,9 +323,6 @@ static void on_command(struct loop *control, struct message *m)
     loop_post(c->asker, &c->message);
 }
 
-/* The client may leave: the change is made all the same. */
-static const struct exchange_owner WAITING = { 0 };
-
 static struct policy_command *command_new(struct exchange *ex, const struct admin_policies *admin, struct str model)
 {
     struct policy_command *c = calloc(1, sizeof(*c));
@@ -349,8 +346,7 @@ static void command_send(struct exchange *ex, struct policy_command *c)
         command_free(c);
         return;
     }
-    exchange_own(ex, &WAITING, /* arg= */ NULL);
-    c->exchange = exchange_refer(ex);
+    c->exchange = admin_await(ex);
     loop_post(c->admin->control, &c->message);
 }
 

@@ -348,9 +348,6 @@ static void on_worked(struct pool_job *work)
     job_free(j);
 }
 
-/* The client may leave: the job finds nobody when it is done. */
-static const struct exchange_owner WAITING = { 0 };
-
 /* TASK's texts point into the exchange's memory, which may go: they are copied. Its ids move. */
 static struct tokenize_job *job_new(const struct task *task, struct tokenizer_entry *e)
 {
@@ -398,8 +395,7 @@ static void work_later(struct exchange *ex, struct admin_tokenizers *t, struct t
         return;
     }
     list_append(&t->jobs, &j->link);
-    exchange_own(ex, &WAITING, /* arg= */ NULL);
-    j->exchange = exchange_refer(ex);
+    j->exchange = admin_await(ex);
 }
 
 /* ---- the handlers ---- */

@@ -10,9 +10,6 @@
 #include "http/error.h"
 #include "json/json_write.h"
 
-/* The client may leave: the command comes back all the same and finds nobody. */
-static const struct exchange_owner WAITING = { 0 };
-
 struct tokenizer_ask {
     struct catalog_command command; /* first: the catalog frees it */
     struct exchange_ref exchange;
@@ -39,18 +36,8 @@ static void ask_send(struct exchange *ex, struct tokenizer_ask *a)
         admin_refuse_memory(ex);
         return;
     }
-    exchange_own(ex, &WAITING, /* arg= */ NULL);
-    a->exchange = exchange_refer(ex);
+    a->exchange = admin_await(ex);
     catalog_command_post(&a->command);
-}
-
-static void reply_json(struct exchange *ex, unsigned status, struct buf *out)
-{
-    if (out->failed)
-        admin_refuse_memory(ex);
-    else
-        exchange_reply(ex, status, TYPE_JSON, buf_str(out));
-    buf_fini(out);
 }
 
 /* ---- POST /v1/tokenizers ---- */
@@ -88,7 +75,7 @@ static void reply_state(struct exchange *ex, unsigned http_status, const char *i
     if (vocab_size)
         json_put_u64(&w, "vocab_size", *vocab_size);
     json_end(&w);
-    reply_json(ex, http_status, &out);
+    admin_reply_json(ex, http_status, &out);
 }
 
 static void refuse(struct exchange *ex, unsigned http_status, struct str message)
@@ -218,7 +205,7 @@ void admin_list_tokenizers(struct exchange *ex, void *context)
         write_tokenizer(&w, table->entries[i]);
     json_end(&w);
     json_end(&w);
-    reply_json(ex, 200, &out);
+    admin_reply_json(ex, 200, &out);
 }
 
 static struct str key_of(const struct exchange *ex)
@@ -240,7 +227,7 @@ void admin_get_tokenizer(struct exchange *ex, void *context)
     }
     json_begin(&w, &out);
     write_tokenizer(&w, e);
-    reply_json(ex, 200, &out);
+    admin_reply_json(ex, 200, &out);
 }
 
 /* ---- GET /v1/tokenizers/{id}/status, DELETE /v1/tokenizers/{id} ---- */
@@ -308,7 +295,7 @@ static void reply_removed(struct exchange *ex, const struct catalog_command *c)
     json_put_bool(&w, "success", status == 200);
     json_put_str(&w, "message", message);
     json_end(&w);
-    reply_json(ex, status, &out);
+    admin_reply_json(ex, status, &out);
 }
 
 static void on_removed(struct catalog_command *c)

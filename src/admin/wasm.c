@@ -9,9 +9,6 @@
 #include "http/error.h"
 #include "json/json_write.h"
 
-/* The client may leave: the command comes back all the same and finds nobody. */
-static const struct exchange_owner WAITING = { 0 };
-
 struct wasm_ask {
     struct plugin_command command; /* first: the registry frees it */
     struct exchange_ref exchange;
@@ -43,18 +40,8 @@ static void ask_send(struct exchange *ex, struct wasm_ask *a)
         admin_refuse_memory(ex);
         return;
     }
-    exchange_own(ex, &WAITING, /* arg= */ NULL);
-    a->exchange = exchange_refer(ex);
+    a->exchange = admin_await(ex);
     plugin_command_post(&a->command);
-}
-
-static void reply_json(struct exchange *ex, unsigned status, struct buf *out)
-{
-    if (out->failed)
-        admin_refuse_memory(ex);
-    else
-        exchange_reply(ex, status, TYPE_JSON, buf_str(out));
-    buf_fini(out);
 }
 
 static void answer_busy(struct exchange *ex)
@@ -118,7 +105,7 @@ static void reply_added(struct exchange *ex, const struct plugin_command *c)
     }
     json_end(&w);
     json_end(&w);
-    reply_json(ex, all ? 200 : 400, &out);
+    admin_reply_json(ex, all ? 200 : 400, &out);
 }
 
 static void on_added(struct plugin_command *c)
@@ -256,7 +243,7 @@ void admin_list_wasm(struct exchange *ex, void *context)
     json_end(&w);
     write_totals(&w, plugin_registry_totals(a->registry));
     json_end(&w);
-    reply_json(ex, 200, &out);
+    admin_reply_json(ex, 200, &out);
 }
 
 /* ---- DELETE /wasm/{module_uuid} ---- */

@@ -61,9 +61,6 @@ void workers_refuse(struct exchange *ex, int result)
 
 /* ---- commands ---- */
 
-/* The client may leave: the command comes back all the same and finds nobody. */
-static const struct exchange_owner WAITING = { 0 };
-
 struct registry_command *workers_command_new(struct exchange *ex, const struct admin *admin, enum registry_command_kind kind,
                                              void (*answered)(struct registry_command *c))
 {
@@ -79,8 +76,7 @@ struct registry_command *workers_command_new(struct exchange *ex, const struct a
 
 void workers_command_send(struct exchange *ex, struct registry_command *c)
 {
-    exchange_own(ex, &WAITING, /* arg= */ NULL);
-    c->exchange = exchange_refer(ex);
+    c->exchange = admin_await(ex);
     registry_command_post(c);
 }
 

@@ -43,7 +43,7 @@ static int print_result(struct gateway_reply *r)
     printf("%.*s\n", STR_FMT(text(root, "message", r)));
     while (json_next(&it))
         printf("  %.*s: %.*s\n", STR_FMT(text(it.value, "worker", r)), STR_FMT(text(it.value, "error", r)));
-    return fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
+    return cli_flush();
 }
 
 static int run(struct gateway_client *g, void *config, struct arena *arena)

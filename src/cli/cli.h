@@ -62,3 +62,7 @@ int cli_print_report(const struct option_report *report);
 int cli_print_help(const struct option_table *table);
 /* Prints "smg: error: <message>" and returns 1. */
 int cli_fail(const struct err *err);
+/* Has what was printed reach standard output (print.c): CLI_OK, or the failure is printed. */
+int cli_flush(void);
+/* Prints OUT, all of it. */
+int cli_print(const struct buf *out);

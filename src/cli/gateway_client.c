@@ -483,6 +483,11 @@ int gateway_print(const struct gateway_reply *r)
     return CLI_OK;
 }
 
+struct str gateway_text(struct gateway_reply *r, struct json object, struct str key)
+{
+    return text_clean(json_str(json_get(object, key), &r->arena), &r->arena);
+}
+
 /* ---- a command ---- */
 
 int cli_run_with_gateway(const struct option_table *table, int argc, const char *const *argv, void *config, size_t config_size,

@@ -127,6 +127,8 @@ int gateway_pause(struct gateway_client *g, uint64_t ms) _must_check_;
 
 /* Prints REPLY's body as it came, with a newline behind it. A cli_status. */
 int gateway_print(const struct gateway_reply *r) _must_check_;
+/* The string KEY of OBJECT, a part of the answer, fit for a terminal; empty when there is none. */
+struct str gateway_text(struct gateway_reply *r, struct json object, struct str key);
 
 /* ---- for messages and for `smg top` ---- */
 

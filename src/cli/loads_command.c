@@ -47,7 +47,7 @@ static void put_row(struct text_table *t, struct json worker, struct gateway_rep
     struct load_sum s;
 
     load_sum_read(worker, &s);
-    text_table_cell(t, text_clean(json_str(json_get(worker, STR("worker")), &r->arena), &r->arena));
+    text_table_cell(t, gateway_text(r, worker, STR("worker")));
     text_table_cell(t, s.known ? arena_printf(&r->arena, "%llu", (unsigned long long)s.running) : STR("-"));
     text_table_cell(t, s.known ? arena_printf(&r->arena, "%llu", (unsigned long long)s.waiting) : STR("-"));
     text_table_cell(t, s.tokens >= 0 ? arena_printf(&r->arena, "%lld", (long long)s.tokens) : STR("-"));

@@ -85,14 +85,6 @@ static int usage(struct str what, const char *problem)
     return CLI_USAGE;
 }
 
-static int print(const struct buf *out)
-{
-    if (out->failed)
-        return fail(ERR_NOMEM, NULL);
-    fwrite(out->p ? out->p : "", 1, out->n, stdout);
-    return fflush(stdout) ? fail(ERR_IO, &(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
-}
-
 static int read_stdin(struct buf *out)
 {
     for (;;) {
@@ -186,7 +178,7 @@ static void line(struct shown *s, const char *kind, const unsigned *index, struc
 static int finish(struct shown *s, int status)
 {
     if (status == CLI_OK && s->config->stream)
-        status = print(&s->lines);
+        status = cli_print(&s->lines);
     else if (status == CLI_OK)
         status = text_table_print(&s->table);
     buf_fini(&s->lines);
@@ -271,7 +263,7 @@ static int show_calls(const struct parse_config *c, const struct toolcall_format
         return fail(r, &err);
     if (c->json) {
         put_calls(&result, &json);
-        return print(&json);
+        return cli_print(&json);
     }
     text_table_init(&shown.table, COLUMNS, ARRAY_LEN(COLUMNS));
     if (result.text.n || !result.calls_n)
@@ -363,7 +355,7 @@ static int show_thoughts(const struct parse_config *c, const struct reasoning_fo
         json_put_bool(&w, "success", true);
         json_end(&w);
         buf_put_char(&json, '\n');
-        return print(&json);
+        return cli_print(&json);
     }
     text_table_init(&shown.table, TWO, ARRAY_LEN(TWO));
     text_table_cell(&shown.table, STR("thought"));
@@ -469,7 +461,7 @@ static int run_list(const struct parse_config *c, struct arena *arena)
     json_end(&w);
     json_end(&w);
     buf_put_char(&json, '\n');
-    status = c->json ? print(&json) : text_table_print(&table);
+    status = c->json ? cli_print(&json) : text_table_print(&table);
     text_table_fini(&table);
     return status;
 }

@@ -181,9 +181,5 @@ int text_table_print(const struct text_table *t)
     _cleanup_(buf_fini) struct buf out = { 0 };
 
     text_table_render(t, text_terminal_width(), &out);
-    if (out.failed)
-        return cli_fail(&(struct err){ .code = ERR_NOMEM });
-    if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout))
-        return cli_fail(&(struct err){ ERR_IO, "standard output could not be written" });
-    return CLI_OK;
+    return cli_print(&out);
 }

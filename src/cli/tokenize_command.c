@@ -51,11 +51,6 @@ const struct option_table TOKENIZE_TABLE = {
     .options_n = ARRAY_LEN(OPTIONS),
 };
 
-static int flush(void)
-{
-    return fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
-}
-
 static int fail(int code, const char *message)
 {
     struct err err = { 0 };
@@ -69,7 +64,7 @@ static int print(struct buf *out)
     if (out->failed)
         return fail(ERR_NOMEM, err_text(ERR_NOMEM));
     fwrite(out->p ? out->p : "", 1, out->n, stdout);
-    return flush();
+    return cli_flush();
 }
 
 /* ---- input ---- */

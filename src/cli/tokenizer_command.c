@@ -98,16 +98,6 @@ const struct option_table TOKENIZER_RM_TABLE = {
 
 /* ---- what they share ---- */
 
-static int flush(void)
-{
-    return fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
-}
-
-static struct str text_of(struct gateway_reply *r, struct json object, const char *key)
-{
-    return text_clean(json_str(json_get(object, str_of(key)), &r->arena), &r->arena);
-}
-
 /* "/v1/tokenizers/<name or id, escaped>" + BEHIND */
 static struct str path_of(struct str key, const char *behind, struct arena *arena)
 {
@@ -150,15 +140,15 @@ static int print_list(struct gateway_reply *r, bool whole)
 
     text_table_init(&t, COLUMNS, ARRAY_LEN(COLUMNS));
     while (json_next(&it)) {
-        text_table_cell(&t, text_of(r, it.value, "name"));
+        text_table_cell(&t, gateway_text(r, it.value, STR("name")));
         text_table_cell(&t, text_clean(json_raw(json_get(it.value, STR("vocab_size"))), &r->arena));
-        text_table_cell(&t, text_of(r, it.value, "source"));
-        text_table_cell(&t, text_of(r, it.value, "id"));
+        text_table_cell(&t, gateway_text(r, it.value, STR("source")));
+        text_table_cell(&t, gateway_text(r, it.value, STR("id")));
     }
     if (whole) {
         text_table_render(&t, /* width= */ 0, &out);
         fwrite(out.p ? out.p : "", 1, out.n, stdout);
-        status = out.failed ? cli_fail(&(struct err){ .code = ERR_NOMEM }) : flush();
+        status = out.failed ? cli_fail(&(struct err){ .code = ERR_NOMEM }) : cli_flush();
     } else {
         status = text_table_print(&t);
     }
@@ -214,7 +204,7 @@ static int wait_for(struct gateway_client *g, struct str path, double timeout_s,
 
     while (status == CLI_OK && !is_over(last)) {
         if (terminal)
-            show(text_of(last, json_root(&last->doc), "message"), &shown);
+            show(gateway_text(last, json_root(&last->doc), STR("message")), &shown);
         if ((double)(clock_now_us() - began_us) / 1e6 >= timeout_s) {
             clear(&shown);
             fprintf(stderr, "smg: error: not done after %g s; it goes on in the gateway\n", timeout_s);
@@ -236,7 +226,7 @@ static int tell(struct gateway_reply *r, int output)
 {
     struct json root = json_root(&r->doc);
     bool failed = json_str_eq(json_get(root, STR("status")), STR("failed"));
-    struct str message = text_of(r, root, "message");
+    struct str message = gateway_text(r, root, STR("message"));
     int status;
 
     if (output == OUTPUT_JSON) {
@@ -247,11 +237,11 @@ static int tell(struct gateway_reply *r, int output)
         fprintf(stderr, "smg: error: %.*s\n", STR_FMT(message));
         return CLI_FAILED;
     }
-    printf("%.*s: %.*s", STR_FMT(text_of(r, root, "id")), STR_FMT(message));
+    printf("%.*s: %.*s", STR_FMT(gateway_text(r, root, STR("id"))), STR_FMT(message));
     if (json_exists(json_get(root, STR("vocab_size"))))
         printf(" (vocabulary: %.*s)", STR_FMT(json_raw(json_get(root, STR("vocab_size")))));
     putchar('\n');
-    return flush();
+    return cli_flush();
 }
 
 static void put_request(const struct tokenizer_config *c, struct buf *out)
@@ -316,8 +306,8 @@ static int run_rm(struct gateway_client *g, void *config, struct arena *arena)
     if (status == CLI_OK && c->output == OUTPUT_JSON) {
         status = gateway_print(&r);
     } else if (status == CLI_OK) {
-        printf("%.*s\n", STR_FMT(text_of(&r, json_root(&r.doc), "message")));
-        status = flush();
+        printf("%.*s\n", STR_FMT(gateway_text(&r, json_root(&r.doc), STR("message"))));
+        status = cli_flush();
     }
     gateway_reply_fini(&r);
     return status;

@@ -96,16 +96,6 @@ const struct option_table WASM_RM_TABLE = {
 
 /* ---- what they share ---- */
 
-static int flush(void)
-{
-    return fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
-}
-
-static struct str text_of(struct gateway_reply *r, struct json object, const char *key)
-{
-    return text_clean(json_str(json_get(object, str_of(key)), &r->arena), &r->arena);
-}
-
 static struct json modules_of(struct gateway_reply *r)
 {
     return json_get(json_root(&r->doc), STR("modules"));
@@ -126,7 +116,7 @@ static struct str points_text(struct gateway_reply *r, struct json meta)
     struct str text = STR_NONE;
 
     while (json_next(&it)) {
-        struct str point = text_of(r, it.value, "Middleware");
+        struct str point = gateway_text(r, it.value, STR("Middleware"));
 
         text = text.n ? arena_printf(&r->arena, "%.*s,%.*s", STR_FMT(text), STR_FMT(point)) : point;
     }
@@ -139,15 +129,15 @@ static void add_row(struct text_table *t, struct gateway_reply *r, struct json m
     uint64_t done = number_of(meta, "successful_executions"), failed = number_of(meta, "failed_executions");
     uint64_t us = number_of(meta, "total_execution_time_us");
 
-    text_table_cell(t, text_of(r, meta, "name"));
+    text_table_cell(t, gateway_text(r, meta, STR("name")));
     text_table_cell(t, points_text(r, meta));
     text_table_cell(t, arena_printf(&r->arena, "%llu", (unsigned long long)(done + failed)));
     text_table_cell(t, arena_printf(&r->arena, "%llu", (unsigned long long)failed));
     text_table_cell(t, done + failed ? arena_printf(&r->arena, "%.3f", (double)us / 1000 / (double)(done + failed)) : STR("-"));
-    text_table_cell(t, text_of(r, meta, "on_failure"));
+    text_table_cell(t, gateway_text(r, meta, STR("on_failure")));
     text_table_cell(t, json_exists(json_get(meta, STR("error"))) ? STR("broken") : STR("ok"));
-    text_table_cell(t, text_of(r, meta, "file_path"));
-    text_table_cell(t, text_of(r, module, "module_uuid"));
+    text_table_cell(t, gateway_text(r, meta, STR("file_path")));
+    text_table_cell(t, gateway_text(r, module, STR("module_uuid")));
 }
 
 static int print_list(struct gateway_reply *r, bool whole)
@@ -172,7 +162,7 @@ static int print_list(struct gateway_reply *r, bool whole)
     if (whole) {
         text_table_render(&t, /* width= */ 0, &out);
         fwrite(out.p ? out.p : "", 1, out.n, stdout);
-        status = out.failed ? cli_fail(&(struct err){ .code = ERR_NOMEM }) : flush();
+        status = out.failed ? cli_fail(&(struct err){ .code = ERR_NOMEM }) : cli_flush();
     } else {
         status = text_table_print(&t);
     }
@@ -266,7 +256,7 @@ static struct str reason_of(struct str error)
 static int tell(struct gateway_reply *r, int output)
 {
     struct json module = json_at(modules_of(r), 0), result = json_get(module, STR("add_result"));
-    struct str id = text_of(r, result, "Success"), error = text_of(r, result, "Error");
+    struct str id = gateway_text(r, result, STR("Success")), error = gateway_text(r, result, STR("Error"));
 
     if (output == OUTPUT_JSON) {
         int status = gateway_print(r);
@@ -275,11 +265,11 @@ static int tell(struct gateway_reply *r, int output)
     }
     if (!id.n) {
         fprintf(stderr, "smg: error: %.*s\n",
-                STR_FMT(error.n ? reason_of(error) : text_of(r, json_get(json_root(&r->doc), STR("error")), "message")));
+                STR_FMT(error.n ? reason_of(error) : gateway_text(r, json_get(json_root(&r->doc), STR("error")), STR("message"))));
         return CLI_FAILED;
     }
-    printf("%.*s: plugin '%.*s' is registered\n", STR_FMT(id), STR_FMT(text_of(r, module, "name")));
-    return flush();
+    printf("%.*s: plugin '%.*s' is registered\n", STR_FMT(id), STR_FMT(gateway_text(r, module, STR("name"))));
+    return cli_flush();
 }
 
 static int run_add(struct gateway_client *g, void *config, struct arena *arena)
@@ -316,9 +306,9 @@ static int find(struct gateway_client *g, struct str target, struct arena *arena
     }
     it = json_iter(modules_of(&r));
     while (json_next(&it)) {
-        struct str id = text_of(&r, it.value, "module_uuid");
+        struct str id = gateway_text(&r, it.value, STR("module_uuid"));
 
-        if (str_eq(id, target) || str_eq(text_of(&r, json_get(it.value, STR("module_meta")), "name"), target)) {
+        if (str_eq(id, target) || str_eq(gateway_text(&r, json_get(it.value, STR("module_meta")), STR("name")), target)) {
             found = arena_str(arena, id);
             n++;
         }
@@ -347,7 +337,7 @@ static int run_rm(struct gateway_client *g, void *config, struct arena *arena)
     status = gateway_do(g, HTTP_DELETE, arena_printf(arena, "/wasm/%.*s", STR_FMT(id)), STR_NONE, /* accept= */ 0, &r);
     if (status == CLI_OK) {
         printf("%.*s: plugin removed\n", STR_FMT(id));
-        status = flush();
+        status = cli_flush();
     }
     gateway_reply_fini(&r);
     return status;

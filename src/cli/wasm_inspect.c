@@ -103,7 +103,7 @@ static int inspect(const struct wasm_inspect_config *config, struct arena *arena
     _cleanup_(buf_fini) struct buf bytes = { 0 }, out = { 0 };
     struct component c = { 0 };
     struct verdict v = { 0 };
-    int r = file_read(config->module.p, MODULE_MAX, &bytes, &v.err);
+    int r = file_read(config->module.p, MODULE_MAX, &bytes, &v.err), status;
 
     if (r == 0)
         r = component_scan(buf_str(&bytes), arena, &c, &v.err);
@@ -114,11 +114,8 @@ static int inspect(const struct wasm_inspect_config *config, struct arena *arena
         write_json(&c, bytes.n, &v, &out);
     else
         put_table(&c, bytes.n, &v, arena, &out);
-    if (out.failed)
-        return cli_fail(&(struct err){ .code = ERR_NOMEM });
-    if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0)
-        return cli_fail(&(struct err){ ERR_IO, "standard output could not be written" });
-    return v.result < 0 ? CLI_FAILED : CLI_OK;
+    status = cli_print(&out);
+    return status == CLI_OK && v.result < 0 ? CLI_FAILED : status;
 }
 
 int cli_wasm_inspect(int argc, const char *const *argv)

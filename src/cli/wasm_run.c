@@ -360,7 +360,7 @@ static int run(struct run *r)
 {
     _cleanup_(buf_fini) struct buf out = { 0 };
     struct json_writer w;
-    int status = CLI_OK, e = load(r);
+    int status = CLI_OK, printed, e = load(r);
 
     json_begin(&w, &out);
     if (r->config->json) {
@@ -377,11 +377,9 @@ static int run(struct run *r)
         json_end(&w);
         buf_put_char(&out, '\n');
     }
-    if (out.failed || r->lines.failed)
-        return cli_fail(&(struct err){ .code = ERR_NOMEM });
-    if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0)
-        return cli_fail(&(struct err){ ERR_IO, "standard output could not be written" });
-    return status;
+    out.failed |= r->lines.failed;
+    printed = cli_print(&out);
+    return printed == CLI_OK ? status : printed;
 }
 
 static int usage(const char *message)

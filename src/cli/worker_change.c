@@ -162,10 +162,10 @@ const struct option_table WORKER_REPLACE_TABLE = {
 
 static int say_accepted(struct gateway_reply *r, const char *verb)
 {
-    struct str id = text_clean(json_str(json_get(json_root(&r->doc), STR("worker_id")), &r->arena), &r->arena);
+    struct str id = gateway_text(r, json_root(&r->doc), STR("worker_id"));
 
     printf("worker %.*s: %s accepted; `smg worker get %.*s` shows how it goes\n", STR_FMT(id), verb, STR_FMT(id));
-    return fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
+    return cli_flush();
 }
 
 static int wait_and_say(struct gateway_client *g, const struct change_config *c, struct str id, enum worker_wait_for what)
@@ -177,11 +177,11 @@ static int wait_and_say(struct gateway_client *g, const struct change_config *c,
         status = gateway_print(&last);
     } else if (status == CLI_OK) {
         struct json root = json_root(&last.doc);
-        struct str url = text_clean(json_str(json_get(root, STR("url")), &last.arena), &last.arena);
-        struct str state = text_clean(json_str(json_get(root, STR("status")), &last.arena), &last.arena);
+        struct str url = gateway_text(&last, root, STR("url"));
+        struct str state = gateway_text(&last, root, STR("status"));
 
         printf("worker %.*s at %.*s is %.*s\n", STR_FMT(id), STR_FMT(url), STR_FMT(state));
-        status = fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
+        status = cli_flush();
     }
     gateway_reply_fini(&last);
     return status;

@@ -192,9 +192,7 @@ static int print_wide(struct gateway_reply *r)
     }
     text_table_render(&t, /* width= */ 0, &out);
     text_table_fini(&t);
-    if (out.failed || fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout))
-        return cli_fail(&(struct err){ ERR_IO, "standard output could not be written" });
-    return CLI_OK;
+    return cli_print(&out);
 }
 
 static int run_list(struct gateway_client *g, void *config, struct arena *arena)
@@ -286,9 +284,7 @@ static int print_worker(struct gateway_reply *r)
     _cleanup_(buf_fini) struct buf out = { 0 };
 
     put_members(json_root(&r->doc), STR_NONE, r, &out);
-    if (out.failed || fwrite(out.p ? out.p : "", 1, out.n, stdout) != out.n || fflush(stdout))
-        return cli_fail(&(struct err){ ERR_IO, "standard output could not be written" });
-    return CLI_OK;
+    return cli_print(&out);
 }
 
 static int run_get(struct gateway_client *g, void *config, struct arena *arena)

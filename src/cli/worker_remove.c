@@ -82,7 +82,7 @@ static int set_drain_time(struct gateway_client *g, struct str path, struct str 
 static int say(struct str id, const char *how)
 {
     printf("worker %.*s: %s\n", STR_FMT(id), how);
-    return fflush(stdout) ? cli_fail(&(struct err){ ERR_IO, "standard output could not be written" }) : CLI_OK;
+    return cli_flush();
 }
 
 static int run(struct gateway_client *g, void *config, struct arena *arena)

@@ -50,8 +50,8 @@ static void clear_progress(struct wait *w)
 static void describe(struct wait *w, struct gateway_reply *r, struct json job)
 {
     struct json root = json_root(&r->doc);
-    struct str status = text_clean(json_str(json_get(root, STR("status")), &r->arena), &r->arena);
-    struct str message = text_clean(json_str(json_get(job, STR("message")), &r->arena), &r->arena);
+    struct str status = gateway_text(r, root, STR("status"));
+    struct str message = gateway_text(r, job, STR("message"));
     uint64_t load = 0;
 
     buf_clear(&w->how);
@@ -79,7 +79,7 @@ static enum verdict judge(const struct wait *w, const struct gateway_reply *r)
 static int say_failed(struct wait *w, struct gateway_reply *r)
 {
     struct json job = json_get(json_root(&r->doc), STR("job_status"));
-    struct str message = text_clean(json_str(json_get(job, STR("message")), &r->arena), &r->arena);
+    struct str message = gateway_text(r, job, STR("message"));
 
     clear_progress(w);
     if (r->status == 404)
