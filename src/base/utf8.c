@@ -1,6 +1,9 @@
 /* base/utf8.c -- well-formed byte sequences after table 3-7 of the Unicode standard */
 #include "base/utf8.h"
 
+#include <stdint.h>
+#include <string.h>
+
 static size_t length_by_first_byte(unsigned char c)
 {
     return c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
@@ -28,10 +31,19 @@ size_t utf8_length(struct str s)
     return n;
 }
 
+/* Eight bytes of ASCII at P: most text is, and is looked at a word at a time. */
+static bool is_ascii_word(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    return (word & 0x8080808080808080u) == 0;
+}
+
 bool utf8_valid(struct str s)
 {
     while (s.n) {
-        size_t n = utf8_length(s);
+        size_t n = s.n >= 8 && is_ascii_word(s.p) ? 8 : utf8_length(s);
 
         if (n == 0)
             return false;

@@ -170,6 +170,7 @@ void gateway_free_tokenizers(struct gateway *g);
 /* parsing.c: the parsers that the flags name */
 int gateway_make_parsing(struct gateway *g, struct err *err) _must_check_;
 /* plugins.c; on the control thread, before the loops run or after they have ended */
+unsigned gateway_loops(const struct gateway *g); /* how many loop threads there will be */
 int gateway_make_plugins(struct gateway *g, struct err *err) _must_check_;
 void gateway_init_plugin_filter(struct gateway_thread *t);
 void gateway_stop_plugins(struct gateway *g);

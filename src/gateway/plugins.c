@@ -33,6 +33,7 @@ static int open_runtime(struct gateway *g, struct err *err)
     const struct launch_config *c = g->config;
     struct wasm_runtime_config conf = { .max_stack_bytes = c->wasm_max_stack_bytes,
                                         .threads = threads_of(g) + 1, /* and the one that compiles */
+                                        .loops = gateway_loops(g),
                                         .output = on_output };
     char *library = c->wasm_runtime_lib.n ? str_dup(c->wasm_runtime_lib) : NULL;
     int r;

@@ -315,10 +315,15 @@ static int make_thread(struct gateway *g, unsigned index, const struct net_addre
     return http_server_listen(t->server, address, LISTENER_SHARED, /* ret_port= */ NULL, err);
 }
 
+unsigned gateway_loops(const struct gateway *g)
+{
+    return g->config->runtime_worker_threads ? MIN(g->config->runtime_worker_threads, LOOP_MAX - 1u) : g->cpus;
+}
+
 static int make_threads(struct gateway *g, struct err *err)
 {
     const struct launch_config *c = g->config;
-    unsigned n = c->runtime_worker_threads ? MIN(c->runtime_worker_threads, LOOP_MAX - 1u) : cpu_quota();
+    unsigned n = gateway_loops(g);
     struct net_address address;
     int r = listen_address(c->host, c->port, "--host", &address, err);
 

@@ -2,33 +2,44 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
-/* One call. On the stack of the thread that makes it. */
-struct call {
-    struct wasm_module *m; /* borrowed */
-    const struct wasmtime_api *api;
-    const struct wasm_limits *limits;
-    struct output *output;             /* borrowed; NULL = the guest's output is dropped */
-    wasmtime_store *store;             /* owned */
-    wasmtime_context *context;         /* of the store */
-    struct wasmtime_instance instance; /* valid once instantiate has succeeded */
-    bool late;                         /* the deadline ended it */
-    struct err *err;
-};
-
 /* ---- begin, end ---- */
+
+static uint64_t thread_cpu_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Time that this thread did not run does not count, or a busy machine would suspend the quickest guests. The first tick only looks: most calls never see one. */
+static bool slice_is_over(struct call *c)
+{
+    uint64_t cpu_us = thread_cpu_us();
+
+    if (c->slice_cpu_us)
+        return cpu_us - c->slice_cpu_us >= WASM_SLICE_US;
+    c->slice_cpu_us = cpu_us;
+    return false;
+}
 
 static wasmtime_error *on_deadline(wasmtime_context *context, void *data, uint64_t *ticks, uint8_t *kind)
 {
     struct call *c = data;
 
     (void)context;
-    (void)ticks;
-    (void)kind;
-    c->late = true;
-    return c->api->wasmtime_error_new("the deadline has passed");
+    if (clock_now_us() >= c->deadline_us) {
+        c->late = true;
+        return c->api->wasmtime_error_new("the deadline has passed");
+    }
+    *ticks = 1;
+    *kind = c->may_suspend && slice_is_over(c) ? WASMTIME_DEADLINE_YIELD : WASMTIME_DEADLINE_CONTINUE;
+    return NULL;
 }
 
 /* An empty world: no arguments, environment, files, network; stdin at its end; real clocks and randomness. */
@@ -43,28 +54,27 @@ static int give_wasi(struct call *c)
     return e ? runtime_error(c->m->runtime, e, c->err, ERR_INVALID, "no WASI for the plugin") : 0;
 }
 
-static int begin(struct call *c)
+int call_begin(struct call *c)
 {
-    uint64_t ticks = (c->limits->timeout_ms + TICK_MS - 1) / TICK_MS + 1; /* the tick under way does not count */
-
+    c->api = c->m->runtime->api;
+    c->deadline_us = clock_now_us() + (uint64_t)c->limits.timeout_ms * 1000;
     runtime_call_begins(c->m->runtime);
     c->store = c->api->wasmtime_store_new(c->m->runtime->engine, c->m, NULL);
     c->context = c->api->wasmtime_store_context(c->store);
-    c->api->wasmtime_store_limiter(c->store, (int64_t)c->limits->max_memory_pages << 16, TABLE_ELEMENTS, INSTANCES_MAX, TABLES_MAX,
+    c->api->wasmtime_store_limiter(c->store, (int64_t)c->limits.max_memory_pages << 16, TABLE_ELEMENTS, INSTANCES_MAX, TABLES_MAX,
                                    MEMORIES_MAX);
     c->api->wasmtime_store_epoch_deadline_callback(c->store, on_deadline, c, NULL);
-    c->api->wasmtime_context_set_epoch_deadline(c->context, ticks);
+    c->api->wasmtime_context_set_epoch_deadline(c->context, 1);
     return c->m->uses_wasi ? give_wasi(c) : 0;
 }
 
-static void end(struct call *c)
+void call_end(struct call *c)
 {
     c->api->wasmtime_store_delete(c->store);
     runtime_call_ends(c->m->runtime);
 }
 
-/* Which of the documented outcomes it was; consumes E. */
-static int failed(struct call *c, wasmtime_error *e, const char *what)
+int call_failed(struct call *c, wasmtime_error *e, const char *what)
 {
     struct err reason = { 0 };
     struct str text;
@@ -72,12 +82,12 @@ static int failed(struct call *c, wasmtime_error *e, const char *what)
     (void)runtime_error(c->m->runtime, e, &reason, ERR_INVALID, what);
     text = str_of(reason.message);
     if (c->late)
-        return err_set(c->err, ERR_TIMEOUT, "the plugin was stopped at its deadline of %u ms", c->limits->timeout_ms);
+        return err_set(c->err, ERR_TIMEOUT, "the plugin was stopped at its deadline of %u ms", c->limits.timeout_ms);
     if (str_find(text, STR("call stack exhausted")) != STR_NPOS)
         return err_set(c->err, ERR_LIMIT, "the plugin used more stack than it may");
     if (str_find(text, STR("exceeds memory limits")) != STR_NPOS)
         return err_set(c->err, ERR_LIMIT, "the plugin needs more than the %u pages of memory that it may have (%.*s)",
-                       c->limits->max_memory_pages, (int)MIN(text.n, (size_t)300), text.p);
+                       c->limits.max_memory_pages, (int)MIN(text.n, (size_t)300), text.p);
     if (str_find(text, STR("limit of ")) != STR_NPOS && str_find(text, STR("reached")) != STR_NPOS)
         return err_set(c->err, ERR_LIMIT, "%s", reason.message);
     return err_set(c->err, ERR_INVALID, "%s", reason.message);
@@ -88,25 +98,33 @@ static int instantiate(struct call *c)
     wasmtime_error *e =
         c->api->wasmtime_component_linker_instantiate(c->m->runtime->linker, c->context, c->m->component, &c->instance);
 
-    return e ? failed(c, e, "the plugin could not be instantiated") : 0;
+    return e ? call_failed(c, e, "the plugin could not be instantiated") : 0;
 }
 
 /* ---- the steps ---- */
+
+int call_export_of(struct call *c, const wasmtime_export *export, struct wasmtime_func *ret)
+{
+    if (c->api->wasmtime_component_instance_get_func(&c->instance, c->context, export, ret))
+        return 0;
+    return err_set(c->err, ERR_INVALID, "the plugin's bridge has lost a function");
+}
 
 /* Calls an export of the bridge with one argument or none, for a string or nothing. A string that comes back belongs to the library. */
 static int call_export(struct call *c, const wasmtime_export *export, const struct wasmtime_val *argument, struct wasmtime_val *ret)
 {
     struct wasmtime_func f;
     wasmtime_error *e;
+    int r = call_export_of(c, export, &f);
 
-    if (!c->api->wasmtime_component_instance_get_func(&c->instance, c->context, export, &f))
-        return err_set(c->err, ERR_INVALID, "the plugin's bridge has lost a function");
+    if (r < 0)
+        return r;
     e = c->api->wasmtime_component_func_call(&f, c->context, argument, argument ? 1 : 0, ret, ret ? 1 : 0);
     if (!e)
         e = c->api->wasmtime_component_func_post_return(&f, c->context);
     else if (ret)
         ret->kind = 0;
-    return e ? failed(c, e, "the plugin failed") : 0;
+    return e ? call_failed(c, e, "the plugin failed") : 0;
 }
 
 static int put(struct call *c, const wasmtime_export *export, struct str piece)
@@ -155,7 +173,7 @@ static int put_bytes(struct call *c, struct str s, char *scratch)
     return r;
 }
 
-static int put_image(struct call *c, const struct image *in)
+int call_put(struct call *c, const struct image *in)
 {
     char *scratch;
     int r;
@@ -254,20 +272,17 @@ static int get_rest(struct call *c, uint8_t *p, size_t total, size_t done)
     return r;
 }
 
-static int run(struct call *c, enum component_interface f, struct arena *arena, struct answer *ret)
+int call_get(struct call *c, struct wasmtime_val *piece, struct arena *arena, struct answer *ret)
 {
-    struct wasmtime_val piece = { 0 };
     uint8_t *p = NULL;
     size_t total = 0, done = 0;
-    int r = call_export(c, c->m->functions[f], NULL, &piece);
+    int r;
 
-    if (r < 0)
-        return r;
-    if (piece.kind != WASMTIME_STRING)
+    if (piece->kind != WASMTIME_STRING)
         r = no_sense(c);
     else
-        r = first_piece(c, (struct str){ piece.of.string.p, piece.of.string.n }, arena, &p, &total, &done);
-    c->api->wasmtime_component_val_delete(&piece);
+        r = first_piece(c, (struct str){ piece->of.string.p, piece->of.string.n }, arena, &p, &total, &done);
+    c->api->wasmtime_component_val_delete(piece);
     if (r == 0)
         r = get_rest(c, p, total, done);
     if (r == 0)
@@ -275,33 +290,40 @@ static int run(struct call *c, enum component_interface f, struct arena *arena, 
     return r;
 }
 
+static int run(struct call *c, enum component_interface f, struct arena *arena, struct answer *ret)
+{
+    struct wasmtime_val piece = { 0 };
+    int r = call_export(c, c->m->functions[f], NULL, &piece);
+
+    return r < 0 ? r : call_get(c, &piece, arena, ret);
+}
+
 /* ---- entries ---- */
 
 int call_here(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
               struct output *output, struct arena *arena, struct answer *ret, struct err *err)
 {
-    struct call c = { .m = m, .api = m->runtime->api, .limits = l, .output = output, .err = err };
-    int r = begin(&c);
+    struct call c = { .m = m, .limits = *l, .output = output, .err = err };
+    int r = call_begin(&c);
 
     if (r == 0)
         r = instantiate(&c);
     if (r == 0)
-        r = put_image(&c, in);
+        r = call_put(&c, in);
     if (r == 0)
         r = run(&c, f, arena, ret);
-    end(&c);
+    call_end(&c);
     return r;
 }
 
 int call_try(struct wasm_module *m, struct err *err)
 {
-    static const struct wasm_limits LIMITS = { TRIAL_MS, 65536 };
-    struct call c = { .m = m, .api = m->runtime->api, .limits = &LIMITS, .err = err };
-    int r = begin(&c);
+    struct call c = { .m = m, .limits = { TRIAL_MS, 65536 }, .err = err };
+    int r = call_begin(&c);
 
     if (r == 0)
         r = instantiate(&c);
-    end(&c);
+    call_end(&c);
     return r;
 }
 

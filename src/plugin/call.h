@@ -2,13 +2,39 @@
  *
  *   begin (store, limits, deadline, WASI) --> instantiate --> put (pieces of the image) --> run --> get (pieces of the answer) --> end
  *
- * A failure at any step goes to end. The deadline covers all of it.
+ * A failure at any step goes to end. The deadline covers all of it. A call that a loop began (suspended.c) may stop in instantiate or in run, and go on on another thread.
  */
 #pragma once
 
 #include "plugin/output.h"
 #include "plugin/runtime_internal.h"
 #include "plugin/values.h"
+
+struct call {
+    struct wasm_module *m; /* borrowed */
+    const struct wasmtime_api *api;
+    struct wasm_limits limits;
+    struct output *output;             /* borrowed; NULL = the guest's output is dropped */
+    wasmtime_store *store;             /* owned */
+    wasmtime_context *context;         /* of the store */
+    struct wasmtime_instance instance; /* valid once it is instantiated */
+    uint64_t deadline_us;              /* clock */
+    bool late;                         /* the deadline ended it */
+    struct err *err;
+
+    bool may_suspend;      /* the guest runs on a loop: it is suspended when its slice is over */
+    uint64_t slice_cpu_us; /* what this thread had used at the first tick of the slice; 0 = there was none yet */
+};
+
+/* The steps, for whoever makes a call. Errors are in *c->err, and call_end follows all the same. */
+int call_begin(struct call *c) _must_check_;
+int call_put(struct call *c, const struct image *in) _must_check_;
+int call_export_of(struct call *c, const wasmtime_export *export, struct wasmtime_func *ret) _must_check_;
+/* PIECE, what the bridge's function returned (consumed), and the pieces behind it. */
+int call_get(struct call *c, struct wasmtime_val *piece, struct arena *arena, struct answer *ret) _must_check_;
+/* Which of the documented outcomes E (consumed) was, said in *c->err. */
+int call_failed(struct call *c, wasmtime_error *e, const char *what);
+void call_end(struct call *c);
 
 /* Calls function F of M. On success RET points into ARENA. M's output is told before this returns. Errors: wasm.h. */
 int call_run(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
@@ -21,6 +47,11 @@ int call_here(struct wasm_module *m, enum component_interface f, const struct wa
 /* The same on a thread of its own, which is left behind when the guest sleeps past the deadline (sleeper.c). */
 int call_elsewhere(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
                    struct output *output, struct arena *arena, struct answer *ret, struct err *err) _must_check_;
+
+/* The same, begun on a loop (suspended.c). *RET_REST is NULL when it is over; else the guest has been suspended. IN's bytes stay until then. */
+int call_begun(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
+               struct arena *arena, struct wasm_call **ret_rest, struct answer *ret, struct err *err) _must_check_;
+int call_finished(struct wasm_call *c, struct arena **ret_arena, struct answer *ret, struct err *err) _must_check_;
 
 /* Instantiates M once: are all its imports there? */
 int call_try(struct wasm_module *m, struct err *err) _must_check_;

@@ -1,12 +1,13 @@
 /* plugin/chain.c -- one run: its states on the loop, its steps on a plugin thread (chain.h draws it)
  *
  *   from      to        by           when
- *   NEW       WORKING   work_on      started; a job waits for a thread
- *   WORKING   WORKING   on_left      a call paused, and was resumed before the thread's message came
- *   WORKING   PAUSED    on_left      a call paused
+ *   NEW       WORKING   run_start    started: the loop takes steps itself, then a job waits for a thread, or
+ *   WORKING   OVER      on_through   nothing was left to do
+ *   WORKING   WORKING   leave        a call paused, and was resumed before the thread's message came
+ *   WORKING   PAUSED    leave        a call paused
  *   PAUSED    WORKING   on_resume    it was answered
  *   PAUSED    WORKING   on_deadline  it was not, in time
- *   WORKING   OVER      on_left      the thread went through the rest
+ *   WORKING   OVER      leave        the thread went through the rest
  *   WORKING   OVER      on_deadline  no thread was free in time;  on_refused: the queue was full
  *   any       (freed)   let_go       dropped, and neither a thread nor an engine has it
  */
@@ -24,6 +25,7 @@
 static void work_on(struct plugin_run *run);
 static void work(struct plugin_job *job);
 static void on_left(struct loop *loop, struct message *m);
+static void on_through(struct deferred *d);
 static void on_resume(struct loop *loop, struct message *m);
 static void on_deadline(struct timer *t);
 static void on_refused(struct deferred *d);
@@ -41,7 +43,7 @@ static void enter(struct plugin_run *run, int to)
     run->state = to;
 }
 
-/* ---- on the plugin thread ---- */
+/* ---- on the plugin thread, or on the loop ---- */
 
 static const struct plugin_descriptor *descriptor_of(const struct plugin_run *run)
 {
@@ -76,11 +78,27 @@ static void prepare(struct plugin_run *run)
         run->call.response = (struct wasm_response){ .status = (uint16_t)m->status, .headers = headers, .body = body };
 }
 
-/* The answer to the call at hand is there, or will not come. */
-static enum plugin_progress ask(struct plugin_run *run)
+static enum plugin_progress call_engine(struct plugin_run *run, bool on_loop)
+{
+    struct plugin_module *m = run->steps[run->at].module;
+    uint64_t began_us = clock_now_us();
+    enum plugin_progress p;
+
+    run->call.on_loop = on_loop;
+    p = m->engine->call(m->engine, &run->call);
+    plugin_module_pace(m, clock_now_us() - began_us, p == PLUGIN_SUSPENDED);
+    return p;
+}
+
+/* PLUGIN_ANSWERED: the answer to the call at hand is there, or will not come. */
+static enum plugin_progress ask(struct plugin_run *run, bool on_loop)
 {
     struct plugin_module *m = run->steps[run->at].module;
 
+    if (run->suspended) {
+        run->suspended = false;
+        return call_engine(run, on_loop);
+    }
     prepare(run);
     plugin_module_accessed(m);
     if (run->arena.failed)
@@ -88,7 +106,7 @@ static enum plugin_progress ask(struct plugin_run *run)
     else if (!m->code)
         run->call.status = err_set(&run->call.err, ERR_INVALID, "it could not be loaded: %.*s", STR_FMT(m->trouble));
     else
-        return m->engine->call(m->engine, &run->call);
+        return call_engine(run, on_loop);
     return PLUGIN_ANSWERED;
 }
 
@@ -139,18 +157,43 @@ static bool settle(struct plugin_run *run)
     return run->verdict == PLUGIN_PASS;
 }
 
-static void work(struct plugin_job *job)
+/* Whether the loop makes the call at hand itself. */
+static bool is_for_loop(const struct plugin_run *run)
 {
-    struct plugin_run *run = CONTAINER_OF(job, struct plugin_run, job);
+    const struct plugin_module *m = run->steps[run->at].module;
+
+    return plugin_module_is_quick(m) && m->engine->suspends && m->code && m->engine->suspends(m->engine, m->code) &&
+           (m->d.without_body || run->message.body.n <= CHAIN_LOOP_BODY) && run->chain->suspended_n < WASM_SUSPENDED_MAX;
+}
+
+/* Plugin after plugin. False, on a loop only: the one at hand is for a thread. */
+static bool take_steps(struct plugin_run *run, bool on_loop)
+{
     bool more = !run->answered || settle(run);
 
     while (more && run->at < run->steps_n && !atomic_load_explicit(&run->stop, memory_order_relaxed)) {
-        if (ask(run) == PLUGIN_PAUSED) {
-            run->pausing = true;
-            break;
+        enum plugin_progress p;
+
+        if (on_loop && !is_for_loop(run))
+            return false;
+        p = ask(run, on_loop);
+        if (p == PLUGIN_SUSPENDED) {
+            run->suspended = true;
+            return false;
         }
+        run->pausing = p == PLUGIN_PAUSED;
+        if (run->pausing)
+            break;
         more = settle(run);
     }
+    return true;
+}
+
+static void work(struct plugin_job *job)
+{
+    struct plugin_run *run = CONTAINER_OF(job, struct plugin_run, job);
+
+    (void)take_steps(run, /* on_loop= */ false);
     loop_post(run->chain->loop, &run->left);
 }
 
@@ -164,15 +207,23 @@ static void resume(struct plugin_call *c)
 
 /* ---- on the loop ---- */
 
-static void work_on(struct plugin_run *run)
+/* To a plugin thread, in RUN_WORKING. */
+static void submit(struct plugin_run *run)
 {
-    enter(run, RUN_WORKING);
     run->pausing = false;
     run->resumed = false;
+    run->counted = run->suspended;
+    run->chain->suspended_n += run->counted;
     run->job.work = work;
     timer_start(run->chain->loop, &run->deadline, run->chain->conf.queue_ms, on_deadline);
     if (plugin_threads_submit(run->chain->conf.threads, &run->job) < 0)
         loop_defer(run->chain->loop, &run->refused);
+}
+
+static void work_on(struct plugin_run *run)
+{
+    enter(run, RUN_WORKING);
+    submit(run);
 }
 
 static bool engine_cancels(struct plugin_run *run)
@@ -182,12 +233,25 @@ static bool engine_cancels(struct plugin_run *run)
     return e->cancel && e->cancel(e, &run->call);
 }
 
-/* The thread is through: with everything, or until a plugin is ready to answer. */
-static void on_left(struct loop *loop, struct message *m)
+static void uncount(struct plugin_run *run)
 {
-    struct plugin_run *run = CONTAINER_OF(m, struct plugin_run, left);
+    run->chain->suspended_n -= run->counted;
+    run->counted = false;
+}
 
-    (void)loop;
+/* No thread has the run, and none will. */
+static void give_up_suspended(struct plugin_run *run)
+{
+    uncount(run);
+    if (run->suspended)
+        (void)engine_cancels(run);
+    run->suspended = false;
+}
+
+/* With everything, or until a plugin is ready to answer. */
+static void leave(struct plugin_run *run)
+{
+    uncount(run);
     if (!run->pausing) {
         finish(run);
         return;
@@ -205,6 +269,19 @@ static void on_left(struct loop *loop, struct message *m)
         let_go(run);
     else
         timer_start(run->chain->loop, &run->deadline, run->call.limits.timeout_ms, on_deadline);
+}
+
+/* The thread is through. */
+static void on_left(struct loop *loop, struct message *m)
+{
+    (void)loop;
+    leave(CONTAINER_OF(m, struct plugin_run, left));
+}
+
+/* The loop itself is. */
+static void on_through(struct deferred *d)
+{
+    leave(CONTAINER_OF(d, struct plugin_run, through));
 }
 
 static void on_resume(struct loop *loop, struct message *m)
@@ -228,6 +305,7 @@ static void fail_rest(struct plugin_run *run, const char *why)
     struct err err = { 0 };
     uint64_t us = clock_now_us() - run->step_began_us;
 
+    give_up_suspended(run);
     (void)err_set(&err, ERR_BUSY, "%s", why);
     atomic_fetch_add_explicit(&run->chain->conf.totals->refused, 1, memory_order_relaxed);
     for (; run->at < run->steps_n && run->verdict == PLUGIN_PASS; run->at++) {
@@ -287,6 +365,7 @@ static void finish(struct plugin_run *run)
 
 static void run_free(struct plugin_run *run)
 {
+    give_up_suspended(run);
     list_remove(&run->link);
     plugin_table_unref(run->table);
     if (run->kept.p)
@@ -314,10 +393,12 @@ void plugin_run_drop(struct plugin_run *run)
     atomic_store_explicit(&run->stop, true, memory_order_relaxed);
     switch (run->state) {
     case RUN_WORKING:
+        if (run->through.queued)
+            return; /* on_through lets it go, as on_left does below */
         if (run->refused.queued)
             loop_defer_cancel(run->chain->loop, &run->refused);
         else if (!plugin_threads_cancel(run->chain->conf.threads, &run->job))
-            return; /* on_left lets it go */
+            return;
         break;
     case RUN_PAUSED:
         if (!engine_cancels(run))
@@ -350,6 +431,7 @@ struct plugin_run *plugin_run_new(struct plugin_chain *c, struct plugin_table *t
     run->chain = c;
     run->table = plugin_table_ref(table);
     run->message = (struct plugin_message){ .side = side, .arena = &run->arena };
+    run->through.run = on_through;
     run->refused.run = on_refused;
     run->free_later.run = on_free;
     run->left.run = on_left;
@@ -372,7 +454,11 @@ void plugin_run_start(struct plugin_run *run, void (*done)(struct plugin_run *ru
     run->done = done;
     run->owner = owner;
     run->step_began_us = clock_now_us();
-    work_on(run);
+    enter(run, RUN_WORKING);
+    if (take_steps(run, /* on_loop= */ true))
+        loop_defer(run->chain->loop, &run->through);
+    else
+        submit(run);
 }
 
 void plugin_chain_init(struct plugin_chain *c, const struct plugin_chain_conf *conf, struct loop *loop)

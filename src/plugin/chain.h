@@ -6,13 +6,14 @@
  *                           |      \--the last plugin answered, or one ended the phase--> OVER        |
  *                           +-------------------------------------------------------------------------+
  *
- *   WORKING  with the plugin threads: waits for one at most `queue_ms`, then runs plugins back to back on it
+ *   WORKING  quick plugins (table.h: pace) run on the loop, back to back, for they take less than going to a thread and back does. From the first one on that is not, or that was suspended because it took too
+ *            long after all, the rest is with the plugin threads: waits for one at most `queue_ms`, then runs on it, back to back
  *   PAUSED   no thread has it; a plugin said that it will answer later (plugin/engine.h)
  *   OVER     `done` was called, on the loop; the run's memory, and the message in it, stay until plugin_run_drop
  *
  * A plugin that fails (trap, time, memory, nonsense, no thread in time) is skipped, or ends the phase, as its on_failure says.
  * Threads: everything on the loop of its struct plugin_chain; a thread of the pool works on a run only while it is WORKING.
- * Bounds: CHAIN_QUEUE_MAX runs wait for a thread; a run lasts at most its wait and the times of its plugins.
+ * Bounds: CHAIN_QUEUE_MAX runs wait for a thread, WASM_SUSPENDED_MAX of a loop's with a suspended plugin; a run lasts at most its wait and the times of its plugins.
  */
 #pragma once
 
@@ -23,6 +24,8 @@
 
 #define CHAIN_QUEUE_MAX 1024
 #define CHAIN_QUEUE_MS  5000 /* five times the usual limit of one plugin: past it a client would rather hear something */
+#define CHAIN_LOOP_BODY \
+    ((size_t)16 << 10) /* bytes of a body up to which a loop runs plugins itself: copying more in and out takes too long */
 
 struct plugin_run;
 struct plugin_chain_conf {
@@ -40,7 +43,8 @@ struct plugin_chain_conf {
 struct plugin_chain {
     struct plugin_chain_conf conf;
     struct loop *loop;
-    struct list runs; // plugin_run.link: all that are not freed
+    struct list runs;     // plugin_run.link: all that are not freed
+    unsigned suspended_n; /* runs whose call at hand is */
 };
 
 void plugin_chain_init(struct plugin_chain *c, const struct plugin_chain_conf *conf, struct loop *loop);
@@ -83,15 +87,17 @@ struct plugin_run {
     _Atomic bool stop;                                         /* dropped, for the thread that works on it */
     bool told;                                                 /* `ended` was */
     bool pausing;                                              /* the thread's: its last call paused */
+    bool suspended;                                            /* the call at hand is; whoever works on the run writes it */
+    bool counted;                                              /* in chain->suspended_n */
     bool resumed;                                              /* the loop has heard of it */
     bool answered;                                             /* the call at hand has its answer, nobody acted on it yet */
     size_t at;                                                 /* the step at hand */
     uint64_t step_began_us;                                    /* clock */
     struct plugin_call call;                                   /* of the step at hand */
     struct plugin_job job;
-    struct message left, resume; /* to the loop: the thread is through; the paused call was answered */
-    struct timer deadline;       /* WORKING: of the wait for a thread; PAUSED: of the answer */
-    struct deferred refused, free_later;
+    struct message left, resume;                  /* to the loop: the thread is through; the paused call was answered */
+    struct timer deadline;                        /* WORKING: of the wait for a thread; PAUSED: of the answer */
+    struct deferred through, refused, free_later; /* through: the loop itself went through the rest */
     struct buf kept; /* owned, with its bytes of the memory budget: what message.body pointed to at first */
 };
 

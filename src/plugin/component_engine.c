@@ -31,17 +31,50 @@ static void release(struct plugin_engine *e, void *code)
     wasm_module_unref(code);
 }
 
+/* On a loop: the answer, or the rest of the call for a thread that may wait. */
+static enum plugin_progress begin(struct plugin_call *c)
+{
+    struct wasm_call *rest = NULL;
+
+    if (c->point == PLUGIN_ON_REQUEST)
+        c->status = wasm_begin_on_request(c->code, &c->limits, &c->request, c->arena, &rest, &c->action, &c->err);
+    else
+        c->status = wasm_begin_on_response(c->code, &c->limits, &c->response, c->arena, &rest, &c->action, &c->err);
+    c->engine_data = rest;
+    return rest ? PLUGIN_SUSPENDED : PLUGIN_ANSWERED;
+}
+
 static enum plugin_progress call(struct plugin_engine *e, struct plugin_call *c)
 {
     (void)e;
-    if (c->point == PLUGIN_ON_REQUEST)
+    if (c->on_loop)
+        return begin(c);
+    if (c->engine_data)
+        c->status = wasm_call_finish(STEAL(c->engine_data), &c->action, &c->err);
+    else if (c->point == PLUGIN_ON_REQUEST)
         c->status = wasm_call_on_request(c->code, &c->limits, &c->request, c->arena, &c->action, &c->err);
     else
         c->status = wasm_call_on_response(c->code, &c->limits, &c->response, c->request_id, c->arena, &c->action, &c->err);
     return PLUGIN_ANSWERED;
 }
 
+static bool cancel(struct plugin_engine *e, struct plugin_call *c)
+{
+    (void)e;
+    wasm_call_abandon(STEAL(c->engine_data));
+    return true;
+}
+
+static bool suspends(struct plugin_engine *e, const void *code)
+{
+    (void)e;
+    return wasm_module_suspends(code);
+}
+
 void component_engine_init(struct component_engine *e, struct wasm_runtime *runtime)
 {
-    *e = (struct component_engine){ .engine = { .compile = compile, .release = release, .call = call }, .runtime = runtime };
+    *e = (struct component_engine){
+        .engine = { .compile = compile, .release = release, .call = call, .cancel = cancel, .suspends = suspends },
+        .runtime = runtime
+    };
 }

@@ -202,6 +202,8 @@ static bool set_pool(struct wasm_runtime *r, wasmtime_config *config, uint32_t c
     a->wasmtime_pooling_allocation_config_total_component_instances_set(pool, calls * 4);
     a->wasmtime_pooling_allocation_config_total_memories_set(pool, memories);
     a->wasmtime_pooling_allocation_config_total_tables_set(pool, calls * 16);
+    if (r->suspends)
+        a->wasmtime_pooling_allocation_config_total_stacks_set(pool, calls);
     a->wasmtime_pooling_allocation_config_max_memory_size_set(pool, RESERVED_PER_MEMORY);
     a->wasmtime_pooling_allocation_config_max_component_instance_size_set(pool, (size_t)64 << 20);
     a->wasmtime_pooling_allocation_config_max_core_instance_size_set(pool, (size_t)1 << 20);
@@ -228,6 +230,15 @@ static size_t stack_bytes(size_t wanted)
     return MIN(wanted, thread - BESIDE);
 }
 
+/* Versions that want to be asked for futures when the engine is made, or cannot leave out what concurrent components need, run every call in one go. */
+static bool can_suspend(const struct wasmtime_api *a)
+{
+    return a->wasmtime_config_concurrency_support_set && !a->wasmtime_config_async_support_set &&
+           a->wasmtime_config_async_stack_size_set && a->wasmtime_pooling_allocation_config_total_stacks_set &&
+           a->wasmtime_component_linker_instantiate_async && a->wasmtime_component_func_call_async &&
+           a->wasmtime_call_future_poll && a->wasmtime_call_future_delete;
+}
+
 static void make_engine(struct wasm_runtime *r, const struct wasm_runtime_config *c)
 {
     const struct wasmtime_api *a = r->api;
@@ -237,12 +248,13 @@ static void make_engine(struct wasm_runtime *r, const struct wasm_runtime_config
     a->wasmtime_config_wasm_component_model_set(config, true);
     a->wasmtime_config_epoch_interruption_set(config, true);
     if (a->wasmtime_config_async_stack_size_set)
-        a->wasmtime_config_async_stack_size_set(config, stack + ((size_t)1 << 20)); /* never used, but it must be the larger one */
+        a->wasmtime_config_async_stack_size_set(config, stack + ((size_t)512 << 10)); /* what the library uses beside the guest */
     a->wasmtime_config_max_wasm_stack_set(config, stack);
     if (a->wasmtime_config_concurrency_support_set)
         a->wasmtime_config_concurrency_support_set(config, false); /* bookkeeping for asynchronous components, per call */
-    r->pooled =
-        set_pool(r, config, c->threads + SLEEPERS_MAX + 4); /* guests that were left keep theirs; some for compiling and hooks */
+    r->suspends = can_suspend(a);
+    /* Guests that were left keep theirs; some for compiling and hooks. */
+    r->pooled = set_pool(r, config, c->threads + c->loops * (1 + WASM_SUSPENDED_MAX) + SLEEPERS_MAX + 4);
     r->engine = a->wasm_engine_new_with_config(config);
 }
 

@@ -9,8 +9,8 @@
 #include "plugin/library.h"
 #include "plugin/wasm.h"
 
-#define TICK_MS        10u
-#define TICKER_LINGERS 100u  /* ticks without a call before the ticker goes to sleep: waking it up costs a system call */
+#define TICK_MS        2u    /* finer than the 10 ms that deadlines need: it bounds how long a call may hold a loop */
+#define TICKER_LINGERS 500u  /* ticks without a call before the ticker goes to sleep: waking it up costs a system call */
 #define TABLE_ELEMENTS 65536 /* of one table */
 #define TABLES_MAX     64    /* of one call; as the next two */
 #define INSTANCES_MAX  256
@@ -27,6 +27,7 @@ struct wasm_runtime {
     wasm_output *output;
     void *output_owner;
     bool pooled;
+    bool suspends; /* the library can stop a guest halfway and go on with it later (suspended.c) */
 
     /* The ticker: moves the engine's epoch while calls run. */
     pthread_t ticker;

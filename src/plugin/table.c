@@ -14,6 +14,7 @@ struct plugin_module *plugin_module_new(struct plugin_engine *engine, const stru
         return NULL;
     arena_init(&m->arena, /* cache= */ NULL, /* max_bytes= */ 0);
     atomic_init(&m->refs, 1);
+    atomic_init(&m->held_back, PACE_FIRST);
     m->engine = engine;
     m->d = *d;
     m->d.name = arena_str(&m->arena, d->name);
@@ -51,6 +52,25 @@ void plugin_module_accessed(struct plugin_module *m)
 {
     atomic_fetch_add_explicit(&m->accesses, 1, memory_order_relaxed);
     atomic_store_explicit(&m->accessed_us, clock_wall_us(), memory_order_relaxed);
+}
+
+void plugin_module_pace(struct plugin_module *m, uint64_t call_us, bool suspended)
+{
+    unsigned n = atomic_load_explicit(&m->held_back, memory_order_relaxed), now;
+
+    if (suspended)
+        now = PACE_SUSPENDED;
+    else if (call_us > PACE_QUICK_US)
+        now = MIN(n + PACE_SLOW, PACE_SUSPENDED);
+    else
+        now = n ? n - 1 : 0;
+    if (now != n)
+        atomic_store_explicit(&m->held_back, now, memory_order_relaxed);
+}
+
+bool plugin_module_is_quick(const struct plugin_module *m)
+{
+    return atomic_load_explicit(&m->held_back, memory_order_relaxed) == 0;
 }
 
 void plugin_count(struct plugin_counts *c, bool ok, uint64_t us)

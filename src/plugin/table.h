@@ -31,6 +31,7 @@ struct plugin_module {
     struct arena arena;
 
     _Atomic uint64_t accesses, accessed_us;
+    _Atomic unsigned held_back; /* calls that go to the plugin threads before one is tried on a loop again (plugin_module_pace) */
     struct plugin_counts counts;
 };
 
@@ -40,6 +41,15 @@ struct plugin_module *plugin_module_ref(struct plugin_module *m);
 void plugin_module_unref(struct plugin_module *m); /* NULL is fine */
 void plugin_module_accessed(struct plugin_module *m);
 void plugin_count(struct plugin_counts *c, bool ok, uint64_t us);
+
+/* Which calls of a module a loop makes itself. A new one goes to the plugin threads, and is tried on a loop when it has answered PACE_FIRST times within PACE_QUICK_US; each slower answer keeps it
+ * from the loops for some calls more, one that had to be suspended for many. Races between threads lose a count, which does not matter. */
+#define PACE_FIRST     8u
+#define PACE_QUICK_US  250u
+#define PACE_SLOW      16u   /* calls, per slow answer */
+#define PACE_SUSPENDED 1024u /* calls, and the most */
+void plugin_module_pace(struct plugin_module *m, uint64_t call_us, bool suspended);
+bool plugin_module_is_quick(const struct plugin_module *m);
 
 struct plugin_table {
     _Atomic unsigned refs;

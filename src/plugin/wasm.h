@@ -2,8 +2,8 @@
  *
  *   wasm_runtime_open (dlopen of wasmtime's library, one engine, one ticker) --> wasm_module_compile --> wasm_call_...: a new store and instance per call, thrown away behind it
  *
- * Everything here is synchronous and may take its time: call it on a thread that may wait (loop/pool.h, the plugin pool), never on a loop. A runtime and a module may be used by many
- * threads at once; a module is immutable once it is compiled.
+ * What is not said to be for loops is synchronous and may take its time: call it on a thread that may wait (loop/pool.h, the plugin pool), never on a loop. A runtime and a module may be used
+ * by many threads at once; a module is immutable once it is compiled.
  * Nothing a guest does ends the process: traps, deadlines, memory and stack limits, results that make no sense are errors of the call.
  * Source of behaviour: spec wasm-plugins 3 (middleware), 4 (storage hooks), 5.6 (limits), 7 (the library).
  */
@@ -20,6 +20,7 @@ struct wasm_runtime_config {
     const char *library; /* --wasm-runtime-lib; NULL = the search order of spec 9.3 */
     size_t max_stack_bytes;
     unsigned threads; /* calls at the same time, for the pools of the library */
+    unsigned loops;   /* those that may begin calls beside that; 0 = none does */
     wasm_output *output;
     void *owner;
 };
@@ -84,3 +85,27 @@ int wasm_call_on_request(struct wasm_module *m, const struct wasm_limits *l, con
 /* REQUEST_ID is for the log of the guest's output only: the world does not carry it. */
 int wasm_call_on_response(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_response *resp,
                           struct str request_id, struct arena *arena, struct wasm_action *ret, struct err *err) _must_check_;
+
+/* ---- calls that a loop begins ----
+ *
+ *   wasm_begin_on_request, on the loop --the guest answers within WASM_SLICE_US--> the answer
+ *                                       \--it does not--> *RET_REST: wasm_call_finish, on a thread that may wait, or wasm_call_abandon, anywhere
+ *
+ * Most plugins take some microseconds: less than it takes to hand a request to another thread and back. The guest runs on a stack of its own, so that it can be stopped where it is and carried on by another
+ * thread. Time is looked at with every tick of the runtime's clock (2 ms): a loop is held for WASM_SLICE_US of its own processor time and two ticks at most.
+ */
+#define WASM_SLICE_US      1000
+#define WASM_SUSPENDED_MAX 2u /* calls per loop that may be suspended at a time, by whoever begins them */
+
+struct wasm_call; /* a suspended call, in the arena that it was given */
+
+/* Whether calls of M can be begun so: the library can do it, and M uses nothing of WASI, which could wait in the host. */
+bool wasm_module_suspends(const struct wasm_module *m);
+
+/* As wasm_call_on_request when *RET_REST is NULL. Else 0, and everything that was given, but L and ERR, must stay where it is until the call is finished or abandoned; time that it was suspended does not count. */
+int wasm_begin_on_request(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_request *req, struct arena *arena,
+                          struct wasm_call **ret_rest, struct wasm_action *ret, struct err *err) _must_check_;
+int wasm_begin_on_response(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_response *resp,
+                           struct arena *arena, struct wasm_call **ret_rest, struct wasm_action *ret, struct err *err) _must_check_;
+int wasm_call_finish(struct wasm_call *c, struct wasm_action *ret, struct err *err) _must_check_;
+void wasm_call_abandon(struct wasm_call *c);

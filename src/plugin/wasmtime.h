@@ -25,6 +25,7 @@ typedef struct wasmtime_opaque_linker_instance wasmtime_linker_instance;
 typedef struct wasmtime_opaque_func_type wasmtime_func_type;
 typedef struct wasmtime_opaque_export wasmtime_export;
 typedef struct wasmtime_opaque_wasi wasmtime_wasi;
+typedef struct wasmtime_opaque_future wasmtime_future;
 
 /* Bytes of the library's own heap: made by wasm_byte_vec_new, freed by wasm_byte_vec_delete. */
 struct wasmtime_bytes {
@@ -58,7 +59,8 @@ _Static_assert(sizeof(struct wasmtime_func) == 24, "a component function of wasm
 _Static_assert(sizeof(struct wasmtime_instance) == 16, "a component instance of wasmtime's C API");
 _Static_assert(sizeof(struct wasmtime_bytes) == 16, "a vector of bytes of wasmtime's C API");
 
-/* Told when a store's deadline has passed; an error that it returns ends the call. */
+enum { WASMTIME_DEADLINE_CONTINUE, WASMTIME_DEADLINE_YIELD };
+/* Told when a store's deadline has passed. An error that it returns ends the call; else the guest goes on, or yields (a future's poll returns), and *RET_TICKS later this is called again. */
 typedef wasmtime_error *wasmtime_on_deadline(wasmtime_context *c, void *data, uint64_t *ret_ticks, uint8_t *ret_kind);
 /* A function of ours that a guest calls: the arguments are borrowed, the results are to be filled in. */
 typedef wasmtime_error *wasmtime_host_func(void *data, wasmtime_context *c, const wasmtime_func_type *type,
@@ -132,9 +134,18 @@ typedef ptrdiff_t wasmtime_on_output(void *data, const unsigned char *bytes, siz
     X(wasmtime_error *, wasmtime_wat2wasm, (const char *, size_t, struct wasmtime_bytes *))
 
 /* What newer versions can be asked for beyond that; NULL where the library has no such function. */
-#define WASMTIME_OPTIONAL(X)                                                   \
-    X(void, wasmtime_config_async_stack_size_set, (wasmtime_config *, size_t)) \
-    X(void, wasmtime_config_concurrency_support_set, (wasmtime_config *, bool))
+#define WASMTIME_OPTIONAL(X)                                                                                                    \
+    X(void, wasmtime_config_async_stack_size_set, (wasmtime_config *, size_t))                                                  \
+    X(void, wasmtime_config_async_support_set, (wasmtime_config *, bool)) /* until version 40: futures need it */               \
+    X(void, wasmtime_config_concurrency_support_set, (wasmtime_config *, bool))                                                 \
+    X(void, wasmtime_pooling_allocation_config_total_stacks_set, (wasmtime_pooling *, uint32_t))                                \
+    X(wasmtime_future *, wasmtime_component_linker_instantiate_async,                                                           \
+      (const wasmtime_linker *, wasmtime_context *, const wasmtime_component *, struct wasmtime_instance *, wasmtime_error **)) \
+    X(wasmtime_future *, wasmtime_component_func_call_async,                                                                    \
+      (const struct wasmtime_func *, wasmtime_context *, const struct wasmtime_val *, size_t, struct wasmtime_val *, size_t,    \
+       wasmtime_error **))                                                                                                      \
+    X(bool, wasmtime_call_future_poll, (wasmtime_future *))                                                                     \
+    X(void, wasmtime_call_future_delete, (wasmtime_future *))
 
 struct wasmtime_api {
 #define X(ret, name, parameters) ret(*name) parameters;

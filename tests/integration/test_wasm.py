@@ -622,3 +622,26 @@ def test_smg_wasm_registers_lists_and_removes(plugins):
     smg("rm", "stamp")
     assert "no plugin 'stamp'" in smg("rm", "stamp", status=1)
     smg("add", "stamp.wasm", "--attach", "Never", status=2)
+
+
+def test_a_plugin_that_was_quick_and_is_not_any_more_holds_up_nobody(plugins):
+    """Quick plugins run on their request's loop. When one computes for long all of a sudden, it is suspended there and goes on on a thread: the others' requests, on all loops, do not wait for it."""
+    with plugins.attached(("spin", "OnRequest", {"timeout_ms": 60000})):
+        for _ in range(20):
+            assert plugins.chat({"x-spin": "1"}).status_code == 200
+        slow = []
+        began = time.monotonic()
+        threads = [threading.Thread(target=lambda: slow.append(plugins.chat({"x-spin": str(1500000 * SLOWNESS)}).status_code)) for _ in range(2)]
+        for t in threads:
+            t.start()
+        time.sleep(0.1)
+        waits = []
+        while any(t.is_alive() for t in threads):
+            before = time.monotonic()
+            assert plugins.http.get("/health").status_code == 200
+            waits.append(time.monotonic() - before)
+        for t in threads:
+            t.join()
+        assert slow == [200, 200]
+        assert time.monotonic() - began > 0.2 and len(waits) > 20
+        assert statistics.median(waits) < 0.05 * SLOWNESS and max(waits) < 0.5 * SLOWNESS

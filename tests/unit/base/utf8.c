@@ -43,6 +43,22 @@ static void a_character_that_is_cut_off_is_none(void **state)
     assert_false(utf8_valid(STR("a\xc3")));
 }
 
+/* Words of ASCII are skipped whole: what stands in front of one, behind it and across its end is looked at all the same. */
+static void a_wrong_byte_is_found_at_every_place(void **state)
+{
+    char text[40];
+
+    (void)state;
+    for (size_t at = 0; at + 1 < sizeof text; at++) {
+        memset(text, 'a', sizeof text);
+        text[at] = (char)0xc3;
+        assert_false(utf8_valid((struct str){ text, sizeof text }));
+        text[at + 1] = (char)0xa4;
+        assert_true(utf8_valid((struct str){ text, sizeof text }));
+        assert_false(utf8_valid((struct str){ text, at + 1 }));
+    }
+}
+
 static void cutting_leaves_characters_whole(void **state)
 {
     assert_str(utf8_first(STR("ab"), 5), "ab");
@@ -59,6 +75,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_beginning_of_three_bytes_is_judged_as_by_decoding),
         cmocka_unit_test(a_character_that_is_cut_off_is_none),
+        cmocka_unit_test(a_wrong_byte_is_found_at_every_place),
         cmocka_unit_test(cutting_leaves_characters_whole),
     };
 

@@ -19,6 +19,7 @@ static struct scene {
     unsigned status;
     char x_o[64], body[64];
     bool inside, was_inside;
+    unsigned suspended_n; /* as the loop last saw it */
 } scene;
 
 struct act {
@@ -452,8 +453,216 @@ static void a_run_that_is_dropped_while_it_waits_never_begins(void **state)
     assert_int_equal(plugin_threads_waiting(scene.threads), 0);
 }
 
-#define RULE(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+static int one_thread(void **state)
+{
+    (void)state;
+    return setup_with(1, 8, 0);
+}
+
+#define ONE(name)   cmocka_unit_test_setup_teardown(name, one_thread, teardown)
 #define SHORT(name) cmocka_unit_test_setup_teardown(name, one_thread_short_wait, teardown)
+
+/* ---- on the loop ---- */
+
+static void count_suspended(void)
+{
+    scene.suspended_n = scene.chain.suspended_n;
+}
+
+/* One that has shown itself quick. */
+static struct plugin_module *quick(const char *behaviour)
+{
+    struct plugin_module *m = on_request(behaviour);
+
+    atomic_store(&m->held_back, 0);
+    return m;
+}
+
+static bool is_suspended(void)
+{
+    return atomic_load(&fake.paused) != NULL && scene.chain.suspended_n > 0;
+}
+
+static void a_quick_plugin_runs_on_the_loop_once_it_has_shown_that_it_is(void **state)
+{
+    on_request("quick-stamp");
+    for (unsigned i = 0; i <= PACE_FIRST; i++) {
+        assert_int_equal(atomic_load(&fake.on_loop), 0);
+        atomic_store(&scene.dones, 0);
+        atomic_store(&scene.told, 0);
+        run_it(begin_request);
+        assert_string_equal(scene.x_o, "stamped");
+    }
+    assert_int_equal(atomic_load(&fake.on_loop), 1);
+    assert_int_equal(atomic_load(&scene.totals.counts.done), PACE_FIRST + 1);
+}
+
+static void slow_answers_keep_a_plugin_from_the_loop(void **state)
+{
+    struct plugin_module *m = quick("quick-stamp");
+
+    plugin_module_pace(m, PACE_QUICK_US, false);
+    assert_true(plugin_module_is_quick(m));
+    plugin_module_pace(m, PACE_QUICK_US + 1, false);
+    for (unsigned i = 0; i < PACE_SLOW; i++, plugin_module_pace(m, 1, false))
+        assert_false(plugin_module_is_quick(m));
+    assert_true(plugin_module_is_quick(m));
+    for (unsigned i = 0; i < 1000; i++)
+        plugin_module_pace(m, 1000000, false);
+    for (unsigned i = 0; i < PACE_SUSPENDED; i++, plugin_module_pace(m, 1, false))
+        assert_false(plugin_module_is_quick(m)); /* not for ever */
+    assert_true(plugin_module_is_quick(m));
+}
+
+static void the_loop_hands_the_rest_to_a_thread_at_the_first_plugin_that_is_not_for_it(void **state)
+{
+    quick("quick-body");
+    on_request("stamp");
+    quick("quick-continue");
+    run_it(begin_request);
+    assert_int_equal(atomic_load(&fake.on_loop), 1);
+    assert_int_equal(atomic_load(&fake.called), 3);
+    assert_string_equal(scene.x_o, "stamped");
+    assert_string_equal(scene.body, "replaced");
+}
+
+static void a_reject_on_the_loop_ends_the_phase(void **state)
+{
+    quick("quick-reject");
+    on_request("stamp");
+    run_it(begin_request);
+    assert_int_equal(scene.verdict, PLUGIN_REJECTED);
+    assert_int_equal(scene.status, 429);
+    assert_int_equal(atomic_load(&fake.called), 1);
+}
+
+static void one_that_fails_on_the_loop_is_skipped(void **state)
+{
+    quick("quick-trap");
+    quick("quick-stamp");
+    run_it(begin_request);
+    assert_int_equal(atomic_load(&fake.on_loop), 2);
+    assert_string_equal(scene.x_o, "stamped");
+    assert_int_equal(atomic_load(&scene.totals.counts.failed), 1);
+}
+
+static void one_that_takes_too_long_goes_on_on_a_thread_and_stays_from_the_loop(void **state)
+{
+    struct plugin_module *m = quick("quick-long-stamp");
+
+    run_it(begin_request);
+    assert_string_equal(scene.x_o, "stamped");
+    assert_int_equal(atomic_load(&fake.called), 2);
+    assert_int_equal(atomic_load(&m->accesses), 1);
+    assert_int_equal(atomic_load(&m->counts.done), 1);
+    assert_int_equal(atomic_load(&m->held_back), PACE_SUSPENDED - 1);
+    on_loop(count_suspended);
+    assert_int_equal(scene.suspended_n, 0);
+    assert_int_equal(atomic_load(&fake.cancelled), 0);
+}
+
+static void begin_large(void)
+{
+    static char body[CHAIN_LOOP_BODY + 1];
+    struct plugin_run *run = plugin_run_new(&scene.chain, scene.table, 1u << PLUGIN_ON_REQUEST, PLUGIN_REQUEST);
+
+    assert_non_null(run);
+    run->message.body = (struct str){ memset(body, 'x', sizeof body), sizeof body };
+    scene.run = run;
+    plugin_run_start(run, on_done, NULL);
+}
+
+static void a_large_body_goes_to_a_thread_unless_the_plugin_wants_none(void **state)
+{
+    struct plugin_module *m = quick("quick-continue");
+
+    run_it(begin_large);
+    assert_int_equal(atomic_load(&fake.on_loop), 0);
+    m->d.without_body = true;
+    atomic_store(&scene.dones, 0);
+    atomic_store(&scene.told, 0);
+    run_it(begin_large);
+    assert_int_equal(atomic_load(&fake.on_loop), 1);
+}
+
+/* The only thread is at the gate. */
+static void occupy_the_thread(void)
+{
+    struct plugin_table *quick_ones = scene.table;
+
+    scene.table = plugin_table_next(NULL, NULL, NULL);
+    on_request("wait");
+    on_loop(begin_request);
+    assert_true(eventually(is_at_gate));
+    on_loop(drop);
+    plugin_table_unref(scene.table);
+    scene.table = quick_ones;
+}
+
+static void an_owner_that_leaves_while_its_plugin_is_suspended_cancels_it(void **state)
+{
+    quick("quick-long-stamp");
+    occupy_the_thread();
+    on_loop(begin_request);
+    assert_true(eventually(is_suspended));
+    on_loop(drop);
+    on_loop(count_suspended);
+    assert_int_equal(atomic_load(&fake.cancelled), 1);
+    assert_int_equal(scene.suspended_n, 0);
+    assert_int_equal(atomic_load(&scene.dones), 0);
+}
+
+static void begin_and_drop(void)
+{
+    begin_request();
+    drop();
+}
+
+static void an_owner_that_leaves_before_the_loop_has_told_it_hears_nothing(void **state)
+{
+    struct plugin_module *m = quick("quick-stamp");
+
+    on_loop(begin_request); /* through in that turn */
+    on_loop(drop);
+    atomic_store(&scene.dones, 0);
+    on_loop(begin_and_drop);
+    on_loop(nothing);
+    assert_int_equal(atomic_load(&scene.dones), 0);
+    assert_int_equal(atomic_load(&scene.told), 2);
+    assert_int_equal(atomic_load(&m->counts.done), 2);
+}
+
+static void a_suspended_plugin_that_no_thread_takes_in_time_has_failed(void **state)
+{
+    struct plugin_module *m = quick("quick-long-stamp");
+
+    occupy_the_thread();
+    atomic_store(&scene.dones, 0);
+    atomic_store(&scene.told, 0);
+    run_it(begin_request);
+    assert_int_equal(scene.verdict, PLUGIN_PASS);
+    assert_string_equal(scene.x_o, "");
+    assert_int_equal(atomic_load(&fake.cancelled), 1);
+    assert_int_equal(atomic_load(&m->counts.failed), 1);
+    on_loop(count_suspended);
+    assert_int_equal(scene.suspended_n, 0);
+}
+
+static void a_loop_has_a_bounded_number_of_suspended_plugins(void **state)
+{
+    struct plugin_module *m = quick("quick-long-stamp");
+
+    occupy_the_thread();
+    for (unsigned i = 0; i < WASM_SUSPENDED_MAX + 2; i++) {
+        atomic_store(&m->held_back, 0);
+        on_loop(begin_request);
+    }
+    on_loop(count_suspended);
+    assert_int_equal(scene.suspended_n, WASM_SUSPENDED_MAX);
+    assert_int_equal(atomic_load(&fake.on_loop), WASM_SUSPENDED_MAX);
+    /* What is left at the end is given up. */
+}
 
 int main(void)
 {
@@ -476,6 +685,17 @@ int main(void)
         SHORT(runs_that_no_thread_takes_in_time_fail_as_their_plugins_policies_say),
         SHORT(nobody_is_skipped_who_must_not_be_when_no_thread_is_free),
         SHORT(a_run_that_is_dropped_while_it_waits_never_begins),
+        RULE(a_quick_plugin_runs_on_the_loop_once_it_has_shown_that_it_is),
+        RULE(slow_answers_keep_a_plugin_from_the_loop),
+        RULE(the_loop_hands_the_rest_to_a_thread_at_the_first_plugin_that_is_not_for_it),
+        RULE(a_reject_on_the_loop_ends_the_phase),
+        RULE(one_that_fails_on_the_loop_is_skipped),
+        RULE(one_that_takes_too_long_goes_on_on_a_thread_and_stays_from_the_loop),
+        RULE(a_large_body_goes_to_a_thread_unless_the_plugin_wants_none),
+        ONE(an_owner_that_leaves_while_its_plugin_is_suspended_cancels_it),
+        RULE(an_owner_that_leaves_before_the_loop_has_told_it_hears_nothing),
+        SHORT(a_suspended_plugin_that_no_thread_takes_in_time_has_failed),
+        ONE(a_loop_has_a_bounded_number_of_suspended_plugins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

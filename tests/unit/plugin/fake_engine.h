@@ -1,7 +1,7 @@
 /* fake_engine.h -- an engine whose plugins are words: what the chain and the registry do is tested without a runtime
  *
  * The bytes of a module are "fake:" and a behaviour: continue, stamp, reject, trap, slow, wait, body. Those that begin with "async-" pause and are answered by fake_answer on the test's
- * thread. The first eight bytes are those of a component.
+ * thread. Those that begin with "quick-" may be called on a loop, where "quick-long-" is suspended first. The first eight bytes are those of a component.
  */
 #pragma once
 
@@ -23,7 +23,7 @@ struct fake_code {
 
 static struct fake {
     struct plugin_engine engine;
-    _Atomic unsigned compiled, released, called, cancelled;
+    _Atomic unsigned compiled, released, called, cancelled, on_loop;
     struct plugin_call *_Atomic paused; /* the one that waits for its answer */
     sem_t gate;                         /* "wait" waits here */
     _Atomic unsigned at_gate;
@@ -90,6 +90,16 @@ static enum plugin_progress fake_call(struct plugin_engine *e, struct plugin_cal
         while (sem_wait(&fake.gate) < 0)
             ;
     }
+    atomic_fetch_add(&fake.on_loop, c->on_loop);
+    if (strncmp(behaviour, "quick-long-", 11) == 0 && c->on_loop) {
+        c->engine_data = c;
+        atomic_store(&fake.paused, c);
+        return PLUGIN_SUSPENDED;
+    }
+    if (strncmp(behaviour, "quick-", 6) == 0) {
+        atomic_store(&fake.paused, NULL);
+        behaviour += strncmp(behaviour, "quick-long-", 11) == 0 ? 11 : 6;
+    }
     if (strncmp(behaviour, "async-", 6) == 0) {
         c->engine_data = (void *)(behaviour + 6);
         atomic_store(&fake.paused, c);
@@ -114,6 +124,12 @@ static bool fake_cancel(struct plugin_engine *e, struct plugin_call *c)
     return atomic_compare_exchange_strong(&fake.paused, &expected, NULL);
 }
 
+static bool fake_suspends(struct plugin_engine *e, const void *code)
+{
+    (void)e;
+    return strncmp(((const struct fake_code *)code)->behaviour, "quick-", 6) == 0;
+}
+
 /* On any thread. */
 static inline void fake_answer(void)
 {
@@ -128,8 +144,9 @@ static inline void fake_init(void)
 {
     memset(&fake, 0, sizeof fake);
     sem_init(&fake.gate, 0, 0);
-    fake.engine =
-        (struct plugin_engine){ .compile = fake_compile, .release = fake_release, .call = fake_call, .cancel = fake_cancel };
+    fake.engine = (struct plugin_engine){
+        .compile = fake_compile, .release = fake_release, .call = fake_call, .cancel = fake_cancel, .suspends = fake_suspends
+    };
 }
 
 static inline void fake_fini(void)

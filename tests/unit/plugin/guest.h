@@ -20,7 +20,9 @@ static struct sigaction library_actions[ARRAY_LEN(SIGNALS)];
 
 static inline void open_runtime(wasm_output *output, void *owner)
 {
-    struct wasm_runtime_config c = { .threads = 4, .max_stack_bytes = (size_t)1 << 20, .output = output, .owner = owner };
+    struct wasm_runtime_config c = {
+        .threads = 4, .loops = 2, .max_stack_bytes = (size_t)1 << 20, .output = output, .owner = owner
+    };
     struct err err = { 0 };
 
     if (wasm_runtime_open(&c, &runtime, &err) < 0) {
