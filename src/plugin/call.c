@@ -71,6 +71,8 @@ static int failed(struct call *c, wasmtime_error *e, const char *what)
 
     (void)runtime_error(c->m->runtime, e, &reason, ERR_INVALID, what);
     text = str_of(reason.message);
+    if (c->late && atomic_load(&c->m->runtime->stopping))
+        return err_set(c->err, ERR_BUSY, "the plugin was stopped because the gateway ends");
     if (c->late)
         return err_set(c->err, ERR_TIMEOUT, "the plugin was stopped at its deadline of %u ms", c->limits->timeout_ms);
     if (str_find(text, STR("call stack exhausted")) != STR_NPOS)

@@ -36,6 +36,8 @@ static void write_reason(struct str text, struct buf *out)
     while (more) {
         more = str_split(rest, '\n', &line, &rest);
         line = str_trim(line);
+        if (str_eq(line, STR("Stack backtrace:")))
+            return; /* the library's own frames, up to version 41 */
         if (line.n == 0 || str_eq(line, STR("Caused by:")) || is_backtrace(line) ||
             str_has_prefix(line, STR("error while executing at wasm backtrace")) || str_has_prefix(line, STR("note: ")) ||
             str_has_prefix(line, STR("at ")))
@@ -97,11 +99,13 @@ static bool may_sleep(struct wasm_runtime *r)
     return false;
 }
 
-/* A tick that comes late counts for as many as it should have been. */
+/* A tick that comes late counts for as many as it should have been. Once the runtime stops, each counts for more than any call may last. */
 static void advance(struct wasm_runtime *r, uint64_t *last)
 {
     uint64_t now = now_ms(), ticks = (now - *last) / TICK_MS;
 
+    for (uint64_t i = 0; i < TICKS_OF_A_CALL && atomic_load(&r->stopping); i++)
+        r->api->wasmtime_engine_increment_epoch(r->engine);
     for (uint64_t i = 0; i < ticks && i < 6000; i++)
         r->api->wasmtime_engine_increment_epoch(r->engine);
     *last += ticks * TICK_MS;
@@ -288,6 +292,12 @@ int wasm_runtime_open(const struct wasm_runtime_config *c, struct wasm_runtime *
     }
     *ret = r;
     return 0;
+}
+
+void wasm_runtime_stop(struct wasm_runtime *r)
+{
+    if (r)
+        atomic_store(&r->stopping, true);
 }
 
 void wasm_runtime_close(struct wasm_runtime *r)

@@ -9,14 +9,15 @@
 #include "plugin/library.h"
 #include "plugin/wasm.h"
 
-#define TICK_MS        10u
-#define TICKER_LINGERS 100u  /* ticks without a call before the ticker goes to sleep: waking it up costs a system call */
-#define TABLE_ELEMENTS 65536 /* of one table */
-#define TABLES_MAX     64    /* of one call; as the next two */
-#define INSTANCES_MAX  256
-#define MEMORIES_MAX   32
-#define TRIAL_MS       5000u /* instantiating a module once, when it is compiled */
-#define SLEEPERS_MAX   16    /* threads that may hang in a guest's sleep at a time (sleeper.c) */
+#define TICK_MS         10u
+#define TICKER_LINGERS  100u   /* ticks without a call before the ticker goes to sleep: waking it up costs a system call */
+#define TICKS_OF_A_CALL 30100u /* more than the 300,000 ms that a call may be given */
+#define TABLE_ELEMENTS  65536  /* of one table */
+#define TABLES_MAX      64     /* of one call; as the next two */
+#define INSTANCES_MAX   256
+#define MEMORIES_MAX    32
+#define TRIAL_MS        5000u /* instantiating a module once, when it is compiled */
+#define SLEEPERS_MAX    16    /* threads that may hang in a guest's sleep at a time (sleeper.c) */
 
 struct wasm_runtime {
     struct library library;
@@ -35,6 +36,7 @@ struct wasm_runtime {
     atomic_uint calls;    /* in flight */
     atomic_bool ticking;  /* false: the ticker sleeps until somebody wakes it; read by every call */
     bool stop;            /* under the lock */
+    atomic_bool stopping; /* calls end at the next tick; never false again */
     atomic_uint sleepers; /* calls whose thread was left to a guest's sleep */
 };
 
