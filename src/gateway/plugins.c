@@ -117,6 +117,7 @@ void gateway_init_plugin_filter(struct gateway_thread *t)
 
 void gateway_stop_plugins(struct gateway *g)
 {
+    wasm_runtime_stop(g->wasm); /* the grace period is over: a plugin with a long limit must not hold up the end */
     plugin_registry_stop(g->plugins);
 }
 

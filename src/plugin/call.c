@@ -33,7 +33,7 @@ static wasmtime_error *on_deadline(wasmtime_context *context, void *data, uint64
     struct call *c = data;
 
     (void)context;
-    if (clock_now_us() >= c->deadline_us) {
+    if (clock_now_us() >= c->deadline_us || atomic_load(&c->m->runtime->stopping)) {
         c->late = true;
         return c->api->wasmtime_error_new("the deadline has passed");
     }
@@ -81,6 +81,8 @@ int call_failed(struct call *c, wasmtime_error *e, const char *what)
 
     (void)runtime_error(c->m->runtime, e, &reason, ERR_INVALID, what);
     text = str_of(reason.message);
+    if (c->late && atomic_load(&c->m->runtime->stopping))
+        return err_set(c->err, ERR_BUSY, "the plugin was stopped because the gateway ends");
     if (c->late)
         return err_set(c->err, ERR_TIMEOUT, "the plugin was stopped at its deadline of %u ms", c->limits.timeout_ms);
     if (str_find(text, STR("call stack exhausted")) != STR_NPOS)

@@ -36,6 +36,8 @@ static void write_reason(struct str text, struct buf *out)
     while (more) {
         more = str_split(rest, '\n', &line, &rest);
         line = str_trim(line);
+        if (str_eq(line, STR("Stack backtrace:")))
+            return; /* the library's own frames, up to version 41 */
         if (line.n == 0 || str_eq(line, STR("Caused by:")) || is_backtrace(line) ||
             str_has_prefix(line, STR("error while executing at wasm backtrace")) || str_has_prefix(line, STR("note: ")) ||
             str_has_prefix(line, STR("at ")))
@@ -300,6 +302,12 @@ int wasm_runtime_open(const struct wasm_runtime_config *c, struct wasm_runtime *
     }
     *ret = r;
     return 0;
+}
+
+void wasm_runtime_stop(struct wasm_runtime *r)
+{
+    if (r)
+        atomic_store(&r->stopping, true);
 }
 
 void wasm_runtime_close(struct wasm_runtime *r)

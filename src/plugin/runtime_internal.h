@@ -36,6 +36,7 @@ struct wasm_runtime {
     atomic_uint calls;    /* in flight */
     atomic_bool ticking;  /* false: the ticker sleeps until somebody wakes it; read by every call */
     bool stop;            /* under the lock */
+    atomic_bool stopping; /* calls end at the next tick; never false again */
     atomic_uint sleepers; /* calls whose thread was left to a guest's sleep */
 };
 

@@ -4,16 +4,16 @@
  * done or its deadline has passed:
  *
  *   waiting --the thread is done--> done: the caller takes the answer, the thread has ended
- *      \--deadline and GRACE_MS--> left: ERR_TIMEOUT for the caller; the job belongs to the thread, which ends at the epoch as soon as the guest wakes up
+ *      \--deadline (or the runtime stops) and GRACE_MS--> left: ERR_TIMEOUT for the caller; the job belongs to the thread, which ends at the epoch as soon as the guest wakes up
  *
  * Bound: SLEEPERS_MAX threads may be left at a time; from then on calls of such modules are refused (ERR_BUSY) until one ends.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "plugin/call.h"
 
+#define LOOK_MS  100u
 #define GRACE_MS 30u /* beyond the deadline: a guest that computes is stopped by the epoch in that time */
 
 struct job {
@@ -100,15 +100,30 @@ static struct timespec after_ms(uint64_t ms)
     return t;
 }
 
-/* Whether it is done; if not, it has been left. */
+static uint64_t now_ms(void)
+{
+    struct timespec t = after_ms(0);
+
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Whether it is done; if not, it has been left. The wait looks up now and then: is the runtime stopping? */
 static bool wait_for(struct job *j)
 {
-    struct timespec until = after_ms((uint64_t)j->limits.timeout_ms + 2 * TICK_MS + GRACE_MS);
-    bool done;
+    uint64_t now = now_ms(), end = now + j->limits.timeout_ms + 2 * TICK_MS + GRACE_MS;
+    bool stopping = false, done;
 
     pthread_mutex_lock(&j->lock);
-    while (!j->done && pthread_cond_timedwait(&j->ended, &j->lock, &until) != ETIMEDOUT)
-        continue;
+    while (!j->done && now < end) {
+        struct timespec until = after_ms(MIN(end - now, (uint64_t)LOOK_MS));
+
+        (void)pthread_cond_timedwait(&j->ended, &j->lock, &until);
+        now = now_ms();
+        if (!stopping && atomic_load(&j->m->runtime->stopping)) {
+            stopping = true;
+            end = MIN(end, now + 2 * TICK_MS + GRACE_MS);
+        }
+    }
     done = j->done;
     j->left = !done;
     if (j->left) {

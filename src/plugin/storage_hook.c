@@ -8,9 +8,8 @@
 
 struct hook {
     struct wasm_module *module; /* owned */
+    struct wasm_limits limits;  /* of each call */
 };
-
-static const struct wasm_limits LIMITS = { HOOK_TIMEOUT_MS, HOOK_MEMORY_PAGES };
 
 static const struct {
     const char *name, *log;
@@ -72,6 +71,7 @@ int hook_load(struct wasm_runtime *r, const char *path, struct hook **ret, struc
         return err_set(err, ERR_NOMEM, "no memory for the WASM storage hook at %s", path);
     }
     h->module = m;
+    h->limits = (struct wasm_limits){ HOOK_TIMEOUT_MS, HOOK_MEMORY_PAGES };
     *ret = h;
     return 0;
 }
@@ -84,6 +84,11 @@ void hook_free(struct hook *h)
     free(h);
 }
 
+void hook_set_timeout(struct hook *h, uint32_t ms)
+{
+    h->limits.timeout_ms = ms;
+}
+
 /* ---- calls ---- */
 
 int hook_before(struct hook *h, const struct hook_call *c, struct arena *arena, struct hook_verdict *ret, struct err *err)
@@ -93,7 +98,7 @@ int hook_before(struct hook *h, const struct hook_call *c, struct arena *arena, 
     int r = values_of_before(c, arena, &in, err);
 
     if (r == 0)
-        r = call_run(h->module, COMPONENT_BEFORE, &LIMITS, &in, c->request_id, arena, &answer, err);
+        r = call_run(h->module, COMPONENT_BEFORE, &h->limits, &in, c->request_id, arena, &answer, err);
     if (r == 0)
         r = values_to_before(answer, arena, ret, err);
     return r == 0 ? 0
@@ -109,7 +114,7 @@ int hook_after(struct hook *h, const struct hook_call *c, struct str result_json
     int r = values_of_after(c, result_json, extra, arena, &in, err);
 
     if (r == 0)
-        r = call_run(h->module, COMPONENT_AFTER, &LIMITS, &in, c->request_id, arena, &answer, err);
+        r = call_run(h->module, COMPONENT_AFTER, &h->limits, &in, c->request_id, arena, &answer, err);
     if (r == 0)
         r = values_to_columns(answer, arena, ret, err);
     return r == 0 ? 0

@@ -73,6 +73,8 @@ struct hook;
  * "failed to compile WASM storage hook at PATH: component compilation failed: ...". R outlives the hook. */
 int hook_load(struct wasm_runtime *r, const char *path, struct hook **ret, struct err *err) _must_check_;
 void hook_free(struct hook *h); /* behind the last call; NULL is fine */
+/* Of each call, instead of HOOK_TIMEOUT_MS; before the first call. */
+void hook_set_timeout(struct hook *h, uint32_t ms);
 
 /* Any thread that may wait. Results point into ARENA. Errors as those of wasm_call_on_request; the message is SMG's log line: "before hook error for StoreResponse, continuing: hook error: WASM before() call failed: ...". */
 int hook_before(struct hook *h, const struct hook_call *c, struct arena *arena, struct hook_verdict *ret,

@@ -28,6 +28,8 @@ struct wasm_runtime;
 
 /* ERR_NOT_FOUND: there is no library (the message names the package to install); ERR_UNSUPPORTED: it is too old or lacks a function. */
 int wasm_runtime_open(const struct wasm_runtime_config *c, struct wasm_runtime **ret, struct err *err) _must_check_;
+/* The process ends: calls in flight, and those that are still begun, end at the next tick of the runtime's clock, whatever their limits are (ERR_BUSY). Any thread; NULL is fine. */
+void wasm_runtime_stop(struct wasm_runtime *r);
 void wasm_runtime_close(struct wasm_runtime *r); /* behind the last call and the last module; NULL is fine */
 /* Where the library was found, and what is known of its version, for the log. */
 struct str wasm_runtime_library(const struct wasm_runtime *r);

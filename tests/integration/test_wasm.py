@@ -526,6 +526,18 @@ def test_a_client_that_leaves_while_a_plugin_runs_leaves_nothing_behind(plugins)
     wait_until(lambda: sum(plugins.gateway.loads()) == 0, what="no load left")
 
 
+def test_a_plugin_with_a_long_limit_does_not_hold_up_the_end(tmp_path):
+    p = Plugins(tmp_path)
+    i = p.add("loop", "OnRequest", timeout_ms=120000)
+    body = json.dumps(BODY).encode()
+    with socket.create_connection(("127.0.0.1", p.gateway.port)) as s:
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        wait_until(lambda: p.of(i)["access_count"] == 1, what="the plugin's start")
+        began = time.monotonic()
+        assert p.gateway.stop() == 0, p.gateway.output()[-4000:]
+    assert time.monotonic() - began < 60
+
+
 # ---- start, auth, state ----
 
 def test_14_and_15_authentication_comes_first_and_what_was_registered_survives(start, tmp_path):

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "fail_alloc.h"
 #include "plugin/runtime_internal.h"
 #include "plugin/guest.h"
 
@@ -408,6 +409,32 @@ static void a_function_that_is_not_exported_cannot_be_called(void **state)
     wasm_module_unref(m);
 }
 
+/* ---- without memory ---- */
+
+static void a_call_without_memory_fails_cleanly_at_every_place(void **state)
+{
+    static const char *const MODULES[] = { "bodyecho", "sleeper" }; /* bytes both ways; a thread of its own */
+    static const struct wasm_header SHORT = { STR_INIT("x-sleep-ms"), STR_INIT("1") };
+    static char body[70000];
+
+    (void)state;
+    use_library_signals();
+    memset(body, 0xff, sizeof body);
+    for (size_t i = 0; i < ARRAY_LEN(MODULES); i++) {
+        struct wasm_module *m = compile(MODULES[i]);
+
+        FOR_EACH_FAILING_ALLOCATION(n)
+        {
+            struct wasm_action a = { 0 };
+            int r = ask_with(m, &USUAL, (struct wasm_headers){ &SHORT, 1 }, (struct str){ body, sizeof body }, &a, NULL);
+
+            assert_true(r == 0 || (r == ERR_NOMEM && fail_alloc_failed()));
+            arena_fini(&arena);
+        }
+        wasm_module_unref(m);
+    }
+}
+
 /* ---- many calls ---- */
 
 struct caller {
@@ -502,6 +529,7 @@ int main(void)
         T(a_plugin_that_recurses_without_end_is_over_the_limit),
         T(a_plugin_that_sleeps_in_the_host_is_left_at_its_deadline),
         T(a_function_that_is_not_exported_cannot_be_called),
+        T(a_call_without_memory_fails_cleanly_at_every_place),
         T(threads_call_modules_at_the_same_time_while_others_hang),
         T(many_executions_take_no_memory_with_them),
     };

@@ -138,6 +138,27 @@ static void a_hook_that_traps_fails_its_call_with_smgs_warning(void **state)
     hook_free(h);
 }
 
+static void a_hook_that_never_returns_fails_its_calls_at_the_limit(void **state)
+{
+    struct hook *h = load("hook_loop");
+    struct hook_call c = { .op = HOOK_STORE_RESPONSE, .payload = STR("{}") };
+    struct hook_verdict v = { 0 };
+    struct hook_pairs columns = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    use_library_signals();
+    assert_int_equal(HOOK_TIMEOUT_MS, 5000);
+    hook_set_timeout(h, 40);
+    assert_int_equal(hook_before(h, &c, &arena, &v, &err), ERR_TIMEOUT);
+    assert_string_equal(err.message, "before hook error for StoreResponse, continuing: hook error: WASM before() call failed: the "
+                                     "plugin was stopped at its deadline of 40 ms");
+    assert_int_equal(hook_after(h, &c, STR("true"), v.columns, &arena, &columns, &err), ERR_TIMEOUT);
+    assert_string_equal(err.message, "after hook error for StoreResponse: hook error: WASM after() call failed: the plugin was "
+                                     "stopped at its deadline of 40 ms");
+    hook_free(h);
+}
+
 static void operations_have_the_names_of_the_world(void **state)
 {
     (void)state;
@@ -158,6 +179,7 @@ int main(void)
         T(a_rejection_comes_with_its_reason),
         T(a_hook_is_told_operation_context_payload_and_result),
         T(a_hook_that_traps_fails_its_call_with_smgs_warning),
+        T(a_hook_that_never_returns_fails_its_calls_at_the_limit),
         T(operations_have_the_names_of_the_world),
     };
     int failed;
