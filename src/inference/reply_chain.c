@@ -259,7 +259,7 @@ int reply_chain_feed(struct reply_chain *c, struct str text)
     if (c->stage == JSON_IN_REPLY)
         hold(c, text);
     else
-        pass_on(c, JSON_IN_REPLY, text);
+        pass_on(c, JSON_IN_REPLY, text); /* the way from its beginning */
     return c->status;
 }
 

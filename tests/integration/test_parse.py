@@ -210,6 +210,33 @@ def test_the_openai_sdk_gets_calls_and_thoughts(running):
         assert [(c.function.name, c.function.arguments) for c in final.message.tool_calls] == calls
 
 
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [NAMED]}}
+# spec parsers 12, vectors 16 to 18 and their like: model, tool_choice, what an engine writes that binds the model by a JSON schema, and what a client is to see: thought, content, calls
+BOUND = [
+    ("qwen3-8b", "required", '[{"name":"get_weather","parameters":{"city":"SF"}}]', None, None, [("get_weather", '{"city":"SF"}')]),
+    ("qwen3-8b", NAMED, '{"city":"SF"}', None, None, [("get_weather", '{"city":"SF"}')]),
+    ("qwen3-8b", "required", "[]", None, "[]", []),
+    ("qwen3-8b", ALLOWED, '<think>r</think>\n[{"name":"get_weather","parameters":{}}, {"name":"search","parameters":{"city":"é\\n"}}]', "r", None, [("get_weather", "{}"), ("search", '{"city":"é\\n"}')]),
+    ("deepseek-r1", NAMED, '{ "city": "SF",\n "days": 1e1 }\n', None, None, [("get_weather", '{"city":"SF","days":10.0}')]),
+    ("qwen3-8b", NAMED, '{"city":"S', None, '{"city":"S', []),
+    ("qwen3-8b", "required", f"Hm. {QWEN}", None, "Hm. ", [("get_weather", '{"city":"São \\"Paulo\\"\\n","days":3}')]),
+]
+
+
+def test_the_openai_sdk_gets_calls_of_engines_that_bind_the_model_by_a_schema(running):
+    with openai.OpenAI(base_url=running[1].url + "/v1", api_key="none", timeout=30 * SLOWNESS, max_retries=0) as client:
+        for model, choice, text, thought, content, calls in BOUND:
+            args = {"model": model, "messages": [{"role": "user", "content": "hi"}], "tools": TOOLS, "tool_choice": choice}
+            got = [client.chat.completions.create(**args, extra_body={"mock_say": [text]}).choices[0]]
+            for pieces in ([text], list(text), [text[:5], text[5:]]):
+                with client.chat.completions.stream(**args, extra_body={"mock_say": pieces}) as stream:
+                    got.append(stream.get_final_completion().choices[0])
+            for c in got:
+                assert [(t.function.name, t.function.arguments) for t in c.message.tool_calls or []] == calls
+                assert (c.message.content or None, getattr(c.message, "reasoning_content", None), c.finish_reason) == (content, thought, "tool_calls" if calls else "stop")
+
+
 def test_the_openai_sdk_for_node_gets_calls_and_thoughts(running):
     script = ROOT / "tests/integration/node/tools.mjs"
     done = subprocess.run(["node", script, running[1].url + "/v1", "qwen3-8b", REPLIES[1][1]], capture_output=True, text=True, timeout=60 * SLOWNESS)
