@@ -193,6 +193,8 @@ def test_long_replies_are_parsed_beside_the_loops(running):
     text = "<think>" + "why? " * 20000 + "</think>" + "because. " * 10000 + QWEN
     got = whole(post(running[1], say("qwen3-8b", [text])).json()["choices"][0])
     assert (len(got["reasoning_content"]), len(got["content"]), len(got["tool_calls"])) == (100000, 90000, 1)
+    bound = whole(post(running[1], say("qwen3-8b", [json.dumps({"city": "x" * 100000})], tool_choice=NAMED)).json()["choices"][0])
+    assert [(name, len(arguments)) for _, name, arguments in bound["tool_calls"]] == [("get_weather", 100011)]
 
 
 def test_the_openai_sdk_gets_calls_and_thoughts(running):
