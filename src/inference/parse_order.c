@@ -2,11 +2,14 @@
  *
  *   tools     a list that is not empty, tool_choice not "none"
  *   thoughts  separate_reasoning not false
+ *   a call    tool_choice that binds the model to one: the engine may have bound it by a JSON schema (json_mode.c)
  *
  * Whether the model was told to think stands in the request: chat_template_kwargs.enable_thinking or .thinking (the template's own key is not known here, both count), else reasoning_effort
  * "none" or "minimal". Off: a parser that always begins in a thought begins in text. On, in so many words: the prompt has opened the thought, as templates do whose default is off.
  */
 #include "inference/parsed.h"
+
+#include "text/toolcall/constraint.h"
 
 enum preference { UNSPECIFIED, THINKING_OFF, THINKING_ON };
 
@@ -40,6 +43,7 @@ bool parse_order_read(struct json root, struct parse_order *ret)
 {
     struct json tools = json_get(root, STR("tools"));
     enum preference thinking = preference_of(root);
+    struct json function;
 
     *ret = (struct parse_order){
         .wants_calls =
@@ -51,6 +55,8 @@ bool parse_order_read(struct json root, struct parse_order *ret)
     };
     if (ret->wants_calls) {
         ret->tools = json_raw(tools);
+        ret->must_call = constraint_must_call(json_get(root, STR("tool_choice")), &function);
+        ret->function = json_raw(function);
         ret->history = calls_so_far(json_get(root, STR("messages")));
     }
     return ret->wants_calls || ret->wants_thoughts;

@@ -2,6 +2,7 @@
  *
  *   request --parse_order_read--> what is wanted --parse_order_choose(model)--> which formats
  *   content, in pieces --reply_chain_feed--> reasoning parser --text--> tool-call parser --> THOUGHT, TEXT, CALL, ARGUMENTS pieces
+ *                      (where the request binds the model to call: bare JSON is held in front of both, json_mode.c)
  *   a whole reply   --parse_whole-->  the same bytes with message.content split       (parse_whole.c)
  *   an event stream --parse_stream--> the same events with delta.content split        (parse_stream.c)
  *   a worker's reply -- sink_parsed --> one of the two, or untouched as sink_relay would pass it on (sink_parsed.c)
@@ -17,6 +18,7 @@
 #include "base/buf.h"
 #include "inference/inference.h"
 #include "text/reasoning/reasoning.h"
+#include "text/scan/json_scan.h"
 #include "text/toolcall/toolcall.h"
 #include "text/toolcall/tools.h"
 
@@ -36,6 +38,8 @@ struct parse_order {
     struct str tools;                         /* the request's, JSON; good as long as the request */
     unsigned history;                         /* calls in the messages so far */
     bool started, content_only;               /* reasoning_config's */
+    bool must_call;                           /* tool_choice: a function, required, allowed_tools(required) */
+    struct str function;                      /* must_call: the function's name, a JSON string, as `tools`; empty = any */
     bool thoughts_at_once;                    /* stream_reasoning is false: a thought is told when it is over */
 };
 
@@ -43,6 +47,23 @@ struct parse_order {
 bool parse_order_read(struct json root, struct parse_order *ret);
 /* The formats of MODEL, by PARSING's settings. False: there is none to apply. */
 bool parse_order_choose(struct parse_order *o, const struct reply_parsing *parsing, struct str model);
+
+/* ---- json_mode.c: what an engine writes that binds the model to call by a JSON schema ---- */
+
+enum json_hold_state { HOLD_BLANK, HOLD_VALUE, HOLD_BEHIND };
+
+/* Text from its beginning, as long as it may be such JSON. All zero at first. */
+struct json_hold {
+    enum json_hold_state state; /* written only by enter() in json_mode.c */
+    struct json_scan scan;      /* in VALUE */
+    struct buf text;            /* owned */
+};
+/* True: TEXT was taken. False: there is no such JSON; what is held is the caller's to take back, TEXT was not taken. A failure is sticky in h->text. */
+bool json_hold_feed(struct json_hold *h, const struct parse_order *order, struct str text);
+void json_hold_clear(struct json_hold *h); /* frees and begins anew */
+/* The calls that TEXT, a whole reply or all of it that is no thought, says in ORDER's JSON; none: it is to be read as any text. What *RET points to is TEXT's or ARENA's. ERR_NOMEM. */
+int json_mode_read(const struct parse_order *order, const struct toolcall_tools *tools, struct str text, struct arena *arena,
+                   struct toolcall_result *ret) _must_check_;
 
 /* ---- reply_chain.c: one choice's text through both parsers ---- */
 
@@ -54,15 +75,21 @@ enum piece_kind {
 };
 typedef void reply_piece(void *owner, enum piece_kind kind, unsigned index, struct str text); /* TEXT good until return */
 
+/* Where bare JSON is looked for. In the whole reply first: what binds the model leaves it no room for a thought, and a parser that begins in one would take the JSON for it. */
+enum json_stage { JSON_NOWHERE, JSON_IN_REPLY, JSON_IN_TEXT };
+
 struct reply_chain {
-    const struct parse_order *order;   /* borrowed */
-    struct reasoning_parser *thoughts; /* owned; NULL = not in use (any more) */
-    struct toolcall_parser *calls;     /* owned; the same */
+    const struct parse_order *order;    /* borrowed */
+    const struct toolcall_tools *tools; /* borrowed; may be NULL */
+    struct reasoning_parser *thoughts;  /* owned; NULL = not in use (any more) */
+    struct toolcall_parser *calls;      /* owned; the same */
     reply_piece *piece;
     void *owner;
-    struct buf thought; /* owned: the thought so far, when it is told at once */
-    struct buf blank;   /* owned: white space before the first text: told only if more follows, or if nothing else was found */
-    size_t charged;     /* bytes of the memory budget for what is held */
+    enum json_stage stage; /* reply_chain.c: enter() */
+    struct json_hold json; /* owned */
+    struct buf thought;    /* owned: the thought so far, when it is told at once */
+    struct buf blank;      /* owned: white space before the first text: told only if more follows, or if nothing else was found */
+    size_t charged;        /* bytes of the memory budget for what is held */
     unsigned calls_n;
     bool thought_told, text_told;
     int status;

@@ -238,6 +238,7 @@ static struct parse_job *job_new(const struct parsed_sink *s)
     j->order = s->order;
     j->order.model = arena_str(&j->arena, s->order.model);
     j->order.tools = arena_str(&j->arena, s->order.tools);
+    j->order.function = arena_str(&j->arena, s->order.function);
     j->work.work = work;
     j->work.done = on_worked;
     if (!j->arena.failed)

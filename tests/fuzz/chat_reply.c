@@ -1,6 +1,6 @@
 /* tests/fuzz/chat_reply.c -- chat replies through the parsers (inference/parsed.h): any stream is survived, and the text of a reply becomes the same whole and streamed
  *
- * Input: a byte that chooses the formats and the way, a byte that seeds the cuts, then the stream's bytes (an odd first byte) or the text that a model writes.
+ * Input: a byte that chooses the way and what the request wants, two that choose the formats, a byte that seeds the cuts, then the stream's bytes (an odd first byte) or the text that a model writes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     order.started = data[0] & 2;
     order.content_only = data[0] & 4;
     order.thoughts_at_once = data[0] & 8;
+    order.must_call = data[0] & 16;
+    order.function = data[0] & 32 ? STR("\"f\"") : STR_NONE;
     rest = (struct str){ (const char *)data + 4, size - 4 };
     arena_init(&arena, NULL, 0);
     if (data[0] & 1)

@@ -195,10 +195,11 @@ def test_the_page_of_tokenizers(reader, tmp_path, monkeypatch):
 
 
 def test_the_page_of_parsers(reader):
-    said = [text for text in paste_page(reader, "docs/parsers.md", 9).values() if text]
+    said = [text for text in paste_page(reader, "docs/parsers.md", 10).values() if text]
     assert "hermes" in said[0] and 'call 0  get_weather  {"city":"Rome"}' in said[1] and said[2].startswith("thought   R\nthought   ome")
     assert '"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]' in said[3] and '"reasoning_text":"why"' in said[4]
     assert '"kind":"reasoning"' in said[5] and '"content":"so","reasoning_content":"why"' in said[6]
+    assert r'"name":"get_weather","arguments":"{\"city\":\"Rome\"}"' in said[7]
 
 
 def test_the_page_of_plugins(reader, tmp_path, monkeypatch):

@@ -193,6 +193,8 @@ def test_long_replies_are_parsed_beside_the_loops(running):
     text = "<think>" + "why? " * 20000 + "</think>" + "because. " * 10000 + QWEN
     got = whole(post(running[1], say("qwen3-8b", [text])).json()["choices"][0])
     assert (len(got["reasoning_content"]), len(got["content"]), len(got["tool_calls"])) == (100000, 90000, 1)
+    bound = whole(post(running[1], say("qwen3-8b", [json.dumps({"city": "x" * 100000})], tool_choice=NAMED)).json()["choices"][0])
+    assert [(name, len(arguments)) for _, name, arguments in bound["tool_calls"]] == [("get_weather", 100011)]
 
 
 def test_the_openai_sdk_gets_calls_and_thoughts(running):
@@ -208,6 +210,33 @@ def test_the_openai_sdk_gets_calls_and_thoughts(running):
             final = stream.get_final_completion().choices[0]
         assert "tool_calls.function.arguments.done" in seen and final.finish_reason == "tool_calls" and final.message.role == "assistant"
         assert [(c.function.name, c.function.arguments) for c in final.message.tool_calls] == calls
+
+
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [NAMED]}}
+# spec parsers 12, vectors 16 to 18 and their like: model, tool_choice, what an engine writes that binds the model by a JSON schema, and what a client is to see: thought, content, calls
+BOUND = [
+    ("qwen3-8b", "required", '[{"name":"get_weather","parameters":{"city":"SF"}}]', None, None, [("get_weather", '{"city":"SF"}')]),
+    ("qwen3-8b", NAMED, '{"city":"SF"}', None, None, [("get_weather", '{"city":"SF"}')]),
+    ("qwen3-8b", "required", "[]", None, "[]", []),
+    ("qwen3-8b", ALLOWED, '<think>r</think>\n[{"name":"get_weather","parameters":{}}, {"name":"search","parameters":{"city":"é\\n"}}]', "r", None, [("get_weather", "{}"), ("search", '{"city":"é\\n"}')]),
+    ("deepseek-r1", NAMED, '{ "city": "SF",\n "days": 1e1 }\n', None, None, [("get_weather", '{"city":"SF","days":10.0}')]),
+    ("qwen3-8b", NAMED, '{"city":"S', None, '{"city":"S', []),
+    ("qwen3-8b", "required", f"Hm. {QWEN}", None, "Hm. ", [("get_weather", '{"city":"São \\"Paulo\\"\\n","days":3}')]),
+]
+
+
+def test_the_openai_sdk_gets_calls_of_engines_that_bind_the_model_by_a_schema(running):
+    with openai.OpenAI(base_url=running[1].url + "/v1", api_key="none", timeout=30 * SLOWNESS, max_retries=0) as client:
+        for model, choice, text, thought, content, calls in BOUND:
+            args = {"model": model, "messages": [{"role": "user", "content": "hi"}], "tools": TOOLS, "tool_choice": choice}
+            got = [client.chat.completions.create(**args, extra_body={"mock_say": [text]}).choices[0]]
+            for pieces in ([text], list(text), [text[:5], text[5:]]):
+                with client.chat.completions.stream(**args, extra_body={"mock_say": pieces}) as stream:
+                    got.append(stream.get_final_completion().choices[0])
+            for c in got:
+                assert [(t.function.name, t.function.arguments) for t in c.message.tool_calls or []] == calls
+                assert (c.message.content or None, getattr(c.message, "reasoning_content", None), c.finish_reason) == (content, thought, "tool_calls" if calls else "stop")
 
 
 def test_the_openai_sdk_for_node_gets_calls_and_thoughts(running):

@@ -37,6 +37,13 @@ static struct choice read_choice(struct json v)
     return (struct choice){ NOTHING };
 }
 
+bool constraint_must_call(struct json choice, struct json *ret_function)
+{
+    struct choice c = read_choice(choice);
+    *ret_function = c.function;
+    return c.wanted == AT_LEAST_ONE || c.wanted == THE_FUNCTION;
+}
+
 /* The names of allowed tools, to be looked up. ERR_NOMEM. */
 static int read_names(struct json allowed, struct arena *arena, struct map *ret)
 {

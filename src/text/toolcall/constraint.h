@@ -31,5 +31,8 @@ struct constraint {
 int constraint_make(const struct toolcall_format *f, struct json tools, struct json choice, struct arena *arena,
                     struct constraint *ret, struct err *err) _must_check_;
 
+/* Does CHOICE bind the model to call? Then *RET_FUNCTION is the function's name; absent: any of them will do. */
+bool constraint_must_call(struct json choice, struct json *ret_function);
+
 struct str constraint_type_name(enum constraint_type type); /* as engines call it; "none" */
 bool constraint_has_tag(const struct toolcall_format *f);   /* F may be NULL */
