@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What a plugin adds to a request: the gateway and the original SMG with the same component, in one run.
 
-Each is started twice in front of one mock engine: with WASM switched on and no module, and with tests/wasm/readheader.wasm on OnRequest, which looks up one of the request's headers. The difference of
-the two in CPU time of the process per request (2 KB chat, small JSON reply, 32 connections, parts pinned to cores as in bench/proxy.py) is what a call costs. Rounds alternate; the median is told.
-For latency one connection sends one request after the other.
+Each is started twice in front of one mock engine: with WASM switched on and no module, and with tests/wasm/readheader.wasm on OnRequest, which looks up one of the request's headers. What a call costs is the
+difference of the two in CPU time of the process per request (2 KB chat, small JSON reply, 32 connections, parts pinned to cores as in bench/proxy.py); what it adds is the difference of their medians for one
+connection that sends one request after the other. Short turns alternate, and the median of the rounds' differences is told, with the quarter below and the quarter above it.
 
-    bench/plugin.py --build build-bench [--rounds 5] [--seconds 3] [--python .venv-bench/bin/python]
+    bench/plugin.py --build build-bench [--rounds 25] [--seconds 1] [--python .venv-bench/bin/python]
 """
 import argparse
 import json
@@ -42,6 +42,11 @@ def start_original(name, directory, engine, args):
                     "--worker-startup-check-interval", 1, "--worker-urls", f"http://127.0.0.1:{engine}"], "/readiness")
 
 
+def quarters(values):
+    v = sorted(values)
+    return f"{v[len(v) // 4]:.1f}..{v[-1 - len(v) // 4]:.1f}"
+
+
 def measure(args, proxies, directory):
     body = proxy.chat_body(stream=False)
     cpu, p50 = ({name: [] for name in proxies} for _ in range(2))
@@ -50,21 +55,23 @@ def measure(args, proxies, directory):
             before = proxy.cpu_ns(p.process.pid)
             n = proxy.wrk(p.port, body, 32, args.seconds, directory)[0]
             cpu[name].append((proxy.cpu_ns(p.process.pid) - before) / n / 1000)
-            p50[name].append(proxy.wrk(p.port, body, 1, 1, directory)[2])
-    rows = []
+            p50[name].append(proxy.wrk(p.port, body, 1, args.seconds, directory)[2])
+    rows, calls = [], {}
     for name in ("smg", "SMG"):
-        plain, plugin = cpu[name], cpu[name + " plugin"]
-        rows.append([name, f"{proxy.median(plain):.1f}", f"{proxy.median(plugin):.1f}", f"{proxy.median([b - a for a, b in zip(plain, plugin)]):.1f}", f"{proxy.spread(plugin):.0f} %",
-                     f"{proxy.median(p50[name]):.0f}", f"{proxy.median(p50[name + ' plugin']):.0f}", executions(proxies[name + " plugin"].port)])
-    proxy.show("readheader on OnRequest", ["gateway", "CPU us/request without", "with", "a call", "spread", "p50 us without", "with", "calls"], rows)
-    print(f"\nCPU per call, SMG to smg: {float(rows[1][3]) / float(rows[0][3]):.1f}")
+        each = [b - a for a, b in zip(cpu[name], cpu[name + " plugin"])]
+        added = [b - a for a, b in zip(p50[name], p50[name + " plugin"])]
+        calls[name] = proxy.median(each)
+        rows.append([name, f"{proxy.median(cpu[name]):.1f}", f"{proxy.median(cpu[name + ' plugin']):.1f}", f"{calls[name]:.1f}", quarters(each), f"{proxy.median(p50[name]):.0f}", f"{proxy.median(p50[name + ' plugin']):.0f}",
+                     f"{proxy.median(added):.0f}", quarters(added), executions(proxies[name + " plugin"].port)])
+    proxy.show("readheader on OnRequest", ["gateway", "CPU us/request without", "with", "a call", "quarters", "p50 us without", "with", "added", "quarters", "calls"], rows)
+    print(f"\nCPU per call, SMG to smg: {calls['SMG'] / calls['smg']:.1f}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, required=True)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--python", type=pathlib.Path, default=proxy.ROOT / ".venv-bench/bin/python")
     args = parser.parse_args()
     args.build = args.build.resolve()
