@@ -1,6 +1,7 @@
 """Why an answer of ours may differ from SMG's: the first reason that fits a reply is its reason; a difference without one is a fault. A reason names the formats and kinds of replies that it is good for."""
 
 import json
+import re
 
 import generate
 
@@ -58,6 +59,26 @@ def missed(name, reply, ours, theirs):
     return len(ours[1]) < len(theirs[1]) and is_part(values(ours[1]), values(theirs[1]))
 
 
+OPENERS = {"glm45_moe": "<tool_call>", "glm47_moe": "<tool_call>", "minimax_m2": '<invoke name="', "deepseek32": '<｜DSML｜invoke name="', "deepseek_v4": '<｜DSML｜invoke name="', "step3": "<｜tool_call_begin｜>"}
+CLOSERS = {"glm45_moe": "</tool_call>", "glm47_moe": "</tool_call>", "minimax_m2": "</invoke>", "deepseek32": "</｜DSML｜invoke>", "deepseek_v4": "</｜DSML｜invoke>", "step3": "<｜tool_call_end｜>"}
+
+
+def blocks(name, reply):
+    """What stands between each opener and the next closer, or the end."""
+    return [b.split(CLOSERS[name])[0] for b in re.split(f"(?<!{re.escape(OPENERS[name])}){re.escape(OPENERS[name])}", reply)[1:]]
+
+
+def anew(name, reply, ours, theirs):
+    """A block is opened again before it is closed, and we found as many calls or more."""
+    opener, closer = re.escape(OPENERS[name]), re.escape(CLOSERS[name])
+    return re.search(f"{opener}(?:(?!{closer}).)*{opener}", reply, re.S) and len(ours[1]) >= len(theirs[1])
+
+
+def no_arguments(name, reply, ours, theirs):
+    """Behind the name of some block stands something that is no argument."""
+    return len(ours[1]) < len(theirs[1]) and any(re.match(r"\s*[^\s<]+\s*(?!<arg_key>)\S", b) for b in blocks(name, reply))
+
+
 def empty_value(name, reply, ours, theirs):
     return '"></steptml:parameter>' in reply
 
@@ -94,7 +115,10 @@ TOOLS = [
     ("empty", empty_value, {"step3"}, ANY, "A fault of SMG's: of a parameter with an empty value it takes the next parameter's tag as the value, and a call without parameters it does not see. Here they are an empty value and a call."),
     ("unclosed", recovered, ANY | JSON_LIKE | XML_LIKE | {"kimik2", "deepseek", "deepseek31", "pythonic", "sarashina", "inkling"}, ODD, "Better, and the law (decisions 19): a call that is whole counts although its section or its last tag is cut off or broken, or another stands further on. Streaming has told it by then. SMG wants the whole section."),
     ("cut-text", no_calls, ANY | JSON_LIKE | XML_LIKE | {"inkling", "pythonic", "sarashina", "deepseek", "kimik2"}, ODD, "The same calls, other text around a broken or unfinished block: what may have been a marker is text once the reply ends, and blanks around a block that was dropped stay."),
-    ("repeated", missed, XML_LIKE | {"deepseek", "deepseek31", "qwen", "llama", "mistral", "inkling", "pythonic", "sarashina", "kimik2"}, {"marked", "broken"}, "An opener that nothing follows, in the prose or in a block that is broken: what stands behind it belongs to it up to its end, so that the call after it is not seen. SMG looks for the next opener again. Streaming cannot: it would have to take back what it held as a block."),
+    ("anew", anew, set(OPENERS), {"marked", "broken"}, "Better: an opener that another one follows before its closer was prose, or the model began once more: the last one counts. SMG reads from the first one on, and makes a call of whatever word stands behind it."),
+    ("no-arguments", no_arguments, {"glm45_moe", "glm47_moe"}, {"marked", "broken"}, "Decision: behind the name of a GLM call stand arguments or nothing; else it is text (models quote these tags). SMG takes the first word between the tags for a name, whatever follows."),
+    ("llama-broken", missed, {"llama"}, {"marked", "broken"}, "Decision: behind an object that is broken only one with a tag of its own is a call. SMG cuts the reply at every `;`, also inside strings, and tries each piece."),
+    ("cut-open", missed, XML_LIKE | {"mistral", "inkling", "pythonic", "sarashina", "kimik2", "deepseek", "deepseek31", "qwen"}, {"marked", "broken"}, "A block whose own closer is damaged ends at the next closer, so that the call behind it belongs to it. SMG looks for every call by itself. Streaming cannot: it would have to take back what it held as a block."),
     ("attributes", lambda name, reply, ours, theirs: len(ours[1]) == len(theirs[1]), XML_LIKE, {"marked", "broken"}, "Broken tags inside a call: an element whose tag is damaged is read up to its end here, skipped or joined with the next by SMG. Neither is right or wrong."),
     ("broken", other, JSON_LIKE | XML_LIKE | {"deepseek", "deepseek31", "pythonic", "sarashina", "kimik2", "inkling"}, {"marked", "broken"}, "Broken blocks of several kinds in one reply, of which one side saves these calls, the other those."),
 ]  # fmt: skip

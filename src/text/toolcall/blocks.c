@@ -63,6 +63,19 @@ static void enter_value(struct toolcall_parser *p)
     json_scan_init(&s->scan);
 }
 
+/* Behind the last OPENER in what was taken for a unit and ends at END; 0 = there is none. */
+static size_t behind_last(const struct blocks_state *s, struct str opener, struct str text, size_t end)
+{
+    size_t behind = 0;
+    for (size_t from = s->unit_at; from < end;) {
+        size_t found = str_find((struct str){ text.p + from, end - from }, opener);
+        if (found == STR_NPOS)
+            break;
+        behind = from = from + found + opener.n;
+    }
+    return behind;
+}
+
 /* The JSON of a unit. Where it turns out to be none, its closer is looked for from its beginning. */
 static size_t value(struct toolcall_parser *p, struct str text, bool ended)
 {
@@ -78,10 +91,28 @@ static size_t value(struct toolcall_parser *p, struct str text, bool ended)
     return AGAIN;
 }
 
+/* What was taken for a unit and ends at END holds no call, but perhaps another opener: the first was prose, or broken, or the model began once more. Then the last one counts, so that each byte is
+ * looked at twice at most. */
+static bool begins_anew(struct toolcall_parser *p, const struct blocks *b, struct str text, size_t end, size_t *ret_used)
+{
+    struct blocks_state *s = p->state;
+    size_t behind = b->unit_opener.n ? behind_last(s, b->unit_opener, text, end) : 0;
+    if (behind) {
+        s->unit_at = p->seen = behind;
+        s->value_at = 0;
+        *ret_used = AGAIN;
+        return true;
+    }
+    behind = s->calls ? 0 : behind_last(s, b->opener, text, end);
+    if (behind)
+        *ret_used = leave(p, b, str_first(text, behind - b->opener.n));
+    return behind != 0;
+}
+
 static size_t unit(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended)
 {
     struct blocks_state *s = p->state;
-    size_t at;
+    size_t at, used;
     int marker = markers_find(&s->within, text, p->seen, ended, &at);
     if (marker < 0 && !ended) {
         p->seen = at;
@@ -97,6 +128,8 @@ static size_t unit(struct toolcall_parser *p, const struct blocks *b, struct str
     bool closed = marker == UNIT_CLOSER;
     if (b->unit(p, body, closed))
         s->calls = true;
+    else if (begins_anew(p, b, text, at, &used))
+        return used;
     if (marker < 0)
         return leave(p, b, text);
     if (!b->unit_opener.n || !closed)

@@ -473,6 +473,37 @@ static void what_never_ends_is_bounded(void **state)
         assert_bounded(ALL[i], OPEN[i]);
 }
 
+/* A marker in prose, or a call that the model broke off to begin once more: the last opener counts. */
+static void an_opener_that_another_follows_is_no_call(void **state)
+{
+    static const struct {
+        const struct toolcall_format *format;
+        const char *text, *content, *calls;
+    } ROWS[] = {
+        { &TOOLCALL_GLM47_MOE, "the <tool_call> tag <tool_call>f<arg_key>a</arg_key><arg_value>1</arg_value></tool_call>", "the ",
+          "f\t{\"a\":1}\n" },
+        { &TOOLCALL_GLM45_MOE, "<tool_call><tool_call>f\n<arg_key>a</arg_key>\n<arg_value><b></arg_value>\n</tool_call>", "",
+          "f\t{\"a\":\"<b>\"}\n" },
+        { &TOOLCALL_GLM47_MOE, "<tool_call>a b<tool_call>c d</tool_call>", "<tool_call>a b<tool_call>c d</tool_call>", "" },
+        { &TOOLCALL_MINIMAX_M2,
+          "a <minimax:tool_call>\n<invoke name=\" b\n<minimax:tool_call>\n<invoke name=\"f\">\n</invoke>\n</minimax:tool_call>",
+          "a ", "f\t{}\n" },
+        { &TOOLCALL_MINIMAX_M2, "<minimax:tool_call>\n<invoke name=\"f\n<invoke name=\"g\">\n</invoke>\n</minimax:tool_call>", "",
+          "g\t{}\n" },
+        { &TOOLCALL_STEP3,
+          "<｜tool_calls_begin｜><｜tool_call_begin｜>functi<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke "
+          "name=\"f\"><steptml:parameter name=\"a\">1</steptml:parameter></steptml:invoke><｜tool_call_end｜><｜tool_calls_end｜>",
+          "", "f\t{\"a\":1}\n" },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
+        assert_parses(ROWS[i].format, NULL, ROWS[i].text, ROWS[i].content, ROWS[i].calls);
+    assert_linear(&TOOLCALL_GLM47_MOE, "", "<tool_call>a b");
+    assert_linear(&TOOLCALL_GLM47_MOE, "", "<tool_call>a b<tool_call>c d</tool_call>");
+    assert_linear(&TOOLCALL_MINIMAX_M2, "<minimax:tool_call>", "<invoke name=\"</invoke>");
+    assert_linear(&TOOLCALL_MINIMAX_M2, "<minimax:tool_call>", "<invoke name=\"<invoke name=\"</invoke>");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +521,7 @@ int main(void)
         cmocka_unit_test(any_markup_is_read_alike_however_it_is_cut),
         cmocka_unit_test(long_replies_take_linear_time),
         cmocka_unit_test(what_never_ends_is_bounded),
+        cmocka_unit_test(an_opener_that_another_follows_is_no_call),
     };
     return cmocka_run_group_tests(tests, tools_up, tools_down);
 }
