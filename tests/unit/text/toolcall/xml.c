@@ -488,8 +488,6 @@ static void an_opener_that_another_follows_is_no_call(void **state)
         { &TOOLCALL_MINIMAX_M2,
           "a <minimax:tool_call>\n<invoke name=\" b\n<minimax:tool_call>\n<invoke name=\"f\">\n</invoke>\n</minimax:tool_call>",
           "a ", "f\t{}\n" },
-        { &TOOLCALL_MINIMAX_M2, "<minimax:tool_call>\n<invoke name=\"f\n<invoke name=\"g\">\n</invoke>\n</minimax:tool_call>", "",
-          "g\t{}\n" },
         { &TOOLCALL_STEP3,
           "<｜tool_calls_begin｜><｜tool_call_begin｜>functi<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke "
           "name=\"f\"><steptml:parameter name=\"a\">1</steptml:parameter></steptml:invoke><｜tool_call_end｜><｜tool_calls_end｜>",
