@@ -132,9 +132,12 @@ static void put_list(const struct elements *list, struct buf *out)
     buf_put_char(out, ']');
 }
 
+/* A list or an object without elements has nothing between its tags. */
 static void put_leaf(struct reader *r, enum param_type type, struct str text, struct buf *out)
 {
-    if (!arguments_coerce(type, text, &r->p->scratch, out) && !arguments_guess_json(text, &r->p->scratch, out))
+    if ((type == PARAM_ARRAY || type == PARAM_OBJECT) && !arguments_trim(text).n)
+        buf_put(out, type == PARAM_ARRAY ? STR("[]") : STR("{}"));
+    else if (!arguments_coerce(type, text, &r->p->scratch, out) && !arguments_guess_json(text, &r->p->scratch, out))
         arguments_string(text, out);
 }
 

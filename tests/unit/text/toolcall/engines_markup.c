@@ -259,6 +259,7 @@ static void minimax_m3(void **state)
     parses(f, NS(NI("a", NE("l", NE("item", "1") NE("item", "x"))) "\n" NI("b", "")) " end", " end",
            "a\t{\"l\":[1,\"x\"]}\nb\t{}\n");
     parses(f, NS(NI("a", NE("k", "[1, 2]") NE("e", ""))), "", "a\t{\"k\":[1,2],\"e\":\"\"}\n");
+    parses(f, NS(NI("w", NE("tags", "") NE("city", ""))), "", "w\t{\"tags\":[],\"city\":\"\"}\n");
     parses(f, NS(NI("a", NE("k", "1")) "\n" N "<invoke name=\"b\">" N "<k>2"), "", "a\t{\"k\":1}\n");
     parses(f, NS(NI("a", N "<k>1" N "</j>")) "t", NS(NI("a", N "<k>1" N "</j>")) "t", "");
     parses(f, NS(NI("a", "text")) "t", NS(NI("a", "text")) "t", "");
