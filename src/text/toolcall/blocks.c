@@ -1,8 +1,11 @@
 /* text/toolcall/blocks.c */
 #include "text/toolcall/blocks.h"
 
+#include "text/toolcall/markup.h"
+
 enum { TEXT, SECTION, UNIT, VALUE };
 enum { UNIT_OPENER, CLOSER_BETWEEN };              /* of `between` */
+enum { UNIT_AGAIN, VALUE_WITHIN };                 /* of `again` */
 enum { UNIT_CLOSER, CLOSER_WITHIN, VALUE_OPENER }; /* of `within` */
 
 #define AGAIN SIZE_MAX /* the phase changed, nothing was used */
@@ -10,9 +13,12 @@ enum { UNIT_CLOSER, CLOSER_WITHIN, VALUE_OPENER }; /* of `within` */
 static void spell(struct blocks_state *s, const struct blocks *b)
 {
     struct str between[] = { b->unit_opener, b->closer }, within[] = { b->unit_closer, b->closer, b->json_behind };
+    struct str again[] = { b->unit_opener.n ? b->unit_opener : b->opener, b->value_opener };
     if (s->row == b)
         return;
     s->row = b;
+    if (b->value_opener.n)
+        markers_init(&s->again, again, ARRAY_LEN(again));
     if (b->unit_opener.n) {
         markers_init(&s->between, between, 2);
         markers_init(&s->within, within, b->json_behind.n ? 3 : 2);
@@ -29,8 +35,8 @@ void blocks_start(struct toolcall_parser *p, const struct blocks *b)
     p->drop_after = !b->keep_after;
 }
 
-/* The section ends with BLOCK, the bytes of it that were not used yet. */
-static size_t leave(struct toolcall_parser *p, const struct blocks *b, struct str block)
+/* The section ends with BLOCK, the bytes of it that were not used yet, of which PLACED are done with. */
+static size_t leave(struct toolcall_parser *p, const struct blocks *b, struct str block, size_t placed)
 {
     struct blocks_state *s = p->state;
     s->phase = TEXT;
@@ -38,9 +44,9 @@ static size_t leave(struct toolcall_parser *p, const struct blocks *b, struct st
     if (s->calls || b->empty == BLOCKS_GONE)
         return block.n;
     if (b->empty == BLOCKS_TEXT && !p->calls)
-        parser_text(p, block);
+        parser_text(p, str_skip(block, placed));
     else
-        parser_drop(p, block);
+        parser_drop(p, str_skip(block, placed));
     return block.n;
 }
 
@@ -78,6 +84,54 @@ static size_t value(struct toolcall_parser *p, struct str text, bool ended)
     return AGAIN;
 }
 
+/* JSON stands behind the tag: what looks like markup is in its strings. */
+static bool holds_json(struct str unit)
+{
+    struct str attributes, rest;
+    return markup_tag(unit, &attributes, &rest) && str_has_prefix(arguments_trim(rest), STR("{"));
+}
+
+/* Where another unit begins in UNIT, outside its values, or STR_NPOS; *RET_VALUES: some stood in front of it. */
+static size_t next_unit(const struct blocks_state *s, const struct blocks *b, struct str unit, bool *ret_values)
+{
+    size_t at, from = 0;
+    int marker;
+    *ret_values = false;
+    while ((marker = markers_find(&s->again, unit, from, true, &at)) == VALUE_WITHIN) {
+        size_t end = str_find(str_skip(unit, at), b->value_closer);
+        if (end == STR_NPOS)
+            return STR_NPOS;
+        from = at + end + b->value_closer.n;
+        *ret_values = true;
+    }
+    return marker < 0 || (b->json_body && holds_json(str_first(unit, at))) ? STR_NPOS : at;
+}
+
+/* The unit that ends at END, and those in it that others began in. Returns how many bytes of TEXT have found their place. */
+static size_t tell_units(struct toolcall_parser *p, const struct blocks *b, struct str text, size_t end, bool closed)
+{
+    struct blocks_state *s = p->state;
+    struct str rest = { text.p + s->unit_at, end - s->unit_at };
+    size_t at, placed = 0;
+    bool values;
+    while (b->value_opener.n && (at = next_unit(s, b, rest, &values)) != STR_NPOS) {
+        struct str front = str_first(rest, at);
+        bool told = values && b->unit(p, front, true);
+        rest = str_skip(rest, at + s->again.strings[UNIT_AGAIN].n);
+        s->calls |= told;
+        if (b->unit_opener.n)
+            continue;
+        struct str bytes = str_range(text.p + placed, front.p + front.n);
+        if (!told && !values && arguments_trim(front).n)
+            parser_text(p, bytes);
+        else if (!told)
+            parser_drop(p, bytes);
+        placed += bytes.n;
+    }
+    s->calls |= b->unit(p, rest, closed);
+    return placed;
+}
+
 static size_t unit(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended)
 {
     struct blocks_state *s = p->state;
@@ -93,14 +147,12 @@ static size_t unit(struct toolcall_parser *p, const struct blocks *b, struct str
             enter_value(p);
         return AGAIN;
     }
-    struct str body = { text.p + s->unit_at, at - s->unit_at };
     bool closed = marker == UNIT_CLOSER;
-    if (b->unit(p, body, closed))
-        s->calls = true;
+    size_t placed = tell_units(p, b, text, at, closed);
     if (marker < 0)
-        return leave(p, b, text);
+        return leave(p, b, text, placed);
     if (!b->unit_opener.n || !closed)
-        return leave(p, b, str_first(text, at + b->closer.n));
+        return leave(p, b, str_first(text, at + b->closer.n), placed);
     return behind_unit(p, at + b->unit_closer.n);
 }
 
@@ -116,9 +168,9 @@ static size_t section(struct toolcall_parser *p, const struct blocks *b, struct 
         return AGAIN;
     }
     if (marker == CLOSER_BETWEEN)
-        return leave(p, b, str_first(text, at + b->closer.n));
+        return leave(p, b, str_first(text, at + b->closer.n), 0);
     if (ended)
-        return leave(p, b, text);
+        return leave(p, b, text, 0);
     p->seen = at;
     return s->calls ? at : 0;
 }

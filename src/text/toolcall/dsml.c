@@ -37,7 +37,7 @@ static void put_parameters(struct toolcall_parser *p, const struct markup *param
 static bool unit(struct toolcall_parser *p, struct str invoke, bool closed)
 {
     struct str head, body, name;
-    if (!closed || !str_split(invoke, '>', &head, &body) || !markup_attribute(head, STR("name"), &name))
+    if (!closed || !markup_tag(invoke, &head, &body) || !markup_attribute(head, STR("name"), &name))
         return false;
     name = arguments_trim(name);
     if (!name.n)
@@ -57,6 +57,9 @@ static const struct blocks DEEPSEEK32 = {
     .closer = STR_INIT("</｜DSML｜function_calls>"),
     .unit_opener = STR_INIT("<｜DSML｜invoke"),
     .unit_closer = STR_INIT("</｜DSML｜invoke>"),
+    .value_opener = STR_INIT("<｜DSML｜parameter"),
+    .value_closer = STR_INIT("</｜DSML｜parameter>"),
+    .json_body = true,
     .empty = BLOCKS_GONE,
     .trim_before = true,
     .unit = unit,
@@ -66,6 +69,9 @@ static const struct blocks DEEPSEEK_V4 = {
     .closer = STR_INIT("</｜DSML｜tool_calls>"),
     .unit_opener = STR_INIT("<｜DSML｜invoke"),
     .unit_closer = STR_INIT("</｜DSML｜invoke>"),
+    .value_opener = STR_INIT("<｜DSML｜parameter"),
+    .value_closer = STR_INIT("</｜DSML｜parameter>"),
+    .json_body = true,
     .empty = BLOCKS_GONE,
     .trim_before = true,
     .unit = unit,
@@ -75,6 +81,9 @@ static const struct blocks GIGACHAT35 = {
     .closer = STR_INIT("</｜GCML｜tool_calls>"),
     .unit_opener = STR_INIT("<｜GCML｜invoke"),
     .unit_closer = STR_INIT("</｜GCML｜invoke>"),
+    .value_opener = STR_INIT("<｜GCML｜parameter"),
+    .value_closer = STR_INIT("</｜GCML｜parameter>"),
+    .json_body = true,
     .trim_before = true,
     .unit = unit,
 };

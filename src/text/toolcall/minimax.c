@@ -27,7 +27,7 @@ static bool unit(struct toolcall_parser *p, struct str invoke, bool closed)
     struct str head, body, name, key;
     struct markup_element e;
     struct arguments_object arguments = { .arena = &p->scratch };
-    if (!closed || !str_split(invoke, '>', &head, &body) || !markup_attribute(head, STR("name"), &name) || !name.n)
+    if (!closed || !markup_tag(invoke, &head, &body) || !markup_attribute(head, STR("name"), &name) || !name.n)
         return false;
     while (markup_next(&body, &PARAMETER, &e)) {
         if (!markup_attribute(e.attributes, STR("name"), &key))
@@ -46,6 +46,8 @@ static const struct blocks MINIMAX = {
     .closer = STR_INIT("</minimax:tool_call>"),
     .unit_opener = STR_INIT("<invoke"),
     .unit_closer = STR_INIT("</invoke>"),
+    .value_opener = STR_INIT("<parameter"),
+    .value_closer = STR_INIT("</parameter>"),
     .empty = BLOCKS_TEXT,
     .unit = unit,
 };

@@ -26,7 +26,7 @@ static bool unit(struct toolcall_parser *p, struct str call, bool closed)
     struct str name, key;
     struct arguments_object arguments = { .arena = &p->scratch };
     size_t sep = str_find(call, SEP);
-    if (sep == STR_NPOS || !str_eq(arguments_trim(str_first(call, sep)), STR("function")))
+    if (sep == STR_NPOS || str_find(str_first(call, sep), STR("function")) == STR_NPOS)
         return false;
     call = str_skip(call, sep + SEP.n);
     if (str_find(call, SEP) != STR_NPOS || !markup_next(&call, &INVOKE, &invoke) || !invoke.body.n ||
@@ -49,6 +49,8 @@ static const struct blocks STEP3 = {
     .closer = STR_INIT("<｜tool_calls_end｜>"),
     .unit_opener = STR_INIT("<｜tool_call_begin｜>"),
     .unit_closer = STR_INIT("<｜tool_call_end｜>"),
+    .value_opener = STR_INIT("<steptml:parameter"),
+    .value_closer = STR_INIT("</steptml:parameter>"),
     .unit = unit,
 };
 
