@@ -4,6 +4,7 @@
 #include "text/toolcall/markup.h"
 
 enum { TEXT, SECTION, UNIT, VALUE };
+enum { SECTION_OPENER, OTHER_OPENER };             /* of `openers` */
 enum { UNIT_OPENER, CLOSER_BETWEEN };              /* of `between` */
 enum { UNIT_AGAIN, VALUE_WITHIN };                 /* of `again` */
 enum { UNIT_CLOSER, CLOSER_WITHIN, VALUE_OPENER }; /* of `within` */
@@ -29,8 +30,8 @@ static void spell(struct blocks_state *s, const struct blocks *b)
 void blocks_start(struct toolcall_parser *p, const struct blocks *b)
 {
     struct blocks_state *s = p->state;
-    struct str openers[] = { b->opener, b->other ? b->other->opener : b->opener };
-    markers_init(&s->openers, openers, b->other ? 2 : 1);
+    struct str openers[] = { b->opener, b->other ? b->other->opener : b->unit_opener };
+    markers_init(&s->openers, openers, b->other || b->reopens ? 2 : 1);
     spell(s, b);
     p->drop_after = !b->keep_after;
 }
@@ -107,22 +108,26 @@ static size_t next_unit(const struct blocks_state *s, const struct blocks *b, st
     return marker < 0 || (b->json_body && holds_json(str_first(unit, at))) ? STR_NPOS : at;
 }
 
+#define END_BEGINS 4 /* bytes of a closer: what is left of a damaged one */
+
 /* The unit that ends at END, and those in it that others began in. Returns how many bytes of TEXT have found their place. */
 static size_t tell_units(struct toolcall_parser *p, const struct blocks *b, struct str text, size_t end, bool closed)
 {
     struct blocks_state *s = p->state;
     struct str rest = { text.p + s->unit_at, end - s->unit_at };
+    struct str end_begins = str_first(b->unit_closer.n ? b->unit_closer : b->closer, END_BEGINS);
     size_t at, placed = 0;
     bool values;
     while (b->value_opener.n && (at = next_unit(s, b, rest, &values)) != STR_NPOS) {
         struct str front = str_first(rest, at);
-        bool told = values && b->unit(p, front, true);
+        bool counts = values || str_find(front, end_begins) != STR_NPOS;
+        bool told = counts && b->unit(p, front, true);
         rest = str_skip(rest, at + s->again.strings[UNIT_AGAIN].n);
         s->calls |= told;
         if (b->unit_opener.n)
             continue;
         struct str bytes = str_range(text.p + placed, front.p + front.n);
-        if (!told && !values && arguments_trim(front).n)
+        if (!told && !counts && arguments_trim(front).n)
             parser_text(p, bytes);
         else if (!told)
             parser_drop(p, bytes);
@@ -210,6 +215,22 @@ static size_t text_gone(struct toolcall_parser *p, struct str text, bool ended, 
     return at;
 }
 
+/* A unit without a section around it. */
+static size_t unit_alone(struct toolcall_parser *p, const struct blocks *b, struct str text)
+{
+    struct blocks_state *s = p->state;
+    if (!s->opened) {
+        parser_text(p, str_first(text, b->unit_opener.n));
+        return b->unit_opener.n;
+    }
+    s->phase = UNIT;
+    s->unit_at = p->seen = b->unit_opener.n;
+    s->value_at = 0;
+    s->calls = false;
+    p->in_call = true;
+    return AGAIN;
+}
+
 static size_t text(struct toolcall_parser *p, const struct blocks *b, struct str text, bool ended)
 {
     struct blocks_state *s = p->state;
@@ -219,10 +240,13 @@ static size_t text(struct toolcall_parser *p, const struct blocks *b, struct str
                                    : parser_text_until(p, &s->openers, text, ended, &marker);
     if (used || marker < 0)
         return used;
+    if (marker == OTHER_OPENER && b->reopens)
+        return unit_alone(p, b, text);
     spell(s, marker ? b->other : b);
     s->phase = s->row->unit_opener.n ? SECTION : UNIT;
     s->unit_at = p->seen = s->row->opener.n;
     s->calls = false;
+    s->opened = true;
     s->gone = b->empty == BLOCKS_GONE;
     p->in_call = true;
     return AGAIN;

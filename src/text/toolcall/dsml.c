@@ -7,8 +7,10 @@
 #include "text/toolcall/blocks.h"
 #include "text/toolcall/markup.h"
 
-static const struct markup DSML_PARAMETER = { STR_INIT("<｜DSML｜parameter"), STR_INIT(">"), STR_INIT("</｜DSML｜parameter>") };
-static const struct markup GCML_PARAMETER = { STR_INIT("<｜GCML｜parameter"), STR_INIT(">"), STR_INIT("</｜GCML｜parameter>") };
+static const struct markup DSML_PARAMETER = { STR_INIT("<｜DSML｜parameter"), STR_INIT(">"), STR_INIT("</｜DSML｜parameter>"),
+                                              .named = true };
+static const struct markup GCML_PARAMETER = { STR_INIT("<｜GCML｜parameter"), STR_INIT(">"), STR_INIT("</｜GCML｜parameter>"),
+                                              .named = true };
 static const struct markup_entity EOS[] = { { STR_INIT("<｜end▁of▁sentence｜>"), STR_INIT("") } }; /* may stand in a value */
 
 static void put_value(struct toolcall_parser *p, bool string, struct str text)
@@ -23,9 +25,7 @@ static void put_parameters(struct toolcall_parser *p, const struct markup *param
     struct markup_element e;
     struct str key, string;
     struct arguments_object arguments = { .arena = &p->scratch };
-    while (markup_next(&body, parameter, &e)) {
-        if (!markup_attribute(e.attributes, STR("name"), &key))
-            continue;
+    while (markup_next(&body, parameter, &e) && markup_attribute(e.attributes, STR("name"), &key)) {
         bool is_string = markup_attribute(e.attributes, STR("string"), &string) && str_eq(string, STR("true"));
         put_value(p, is_string, markup_unescape(e.body, EOS, ARRAY_LEN(EOS), &p->scratch));
         arguments_put(&arguments, key, buf_str(&p->work));

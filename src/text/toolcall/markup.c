@@ -36,7 +36,9 @@ static bool first_tag(struct str text, const struct markup *m, struct str *ret_a
     while ((at = str_find(text, m->open)) != STR_NPOS) {
         text = str_skip(text, at + m->open.n);
         if (str_eq(m->sep, STR(">"))) {
-            if (markup_tag(text, ret_attributes, ret_body))
+            struct str name;
+            if (markup_tag(text, ret_attributes, ret_body) &&
+                (!m->named || (markup_attribute(*ret_attributes, STR("name"), &name) && name.n)))
                 return true;
             continue;
         }

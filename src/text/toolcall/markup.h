@@ -13,6 +13,7 @@ struct markup {
     struct str open;  /* the beginning of the opening tag: "<parameter=" */
     struct str sep;   /* its end: ">" */
     struct str close; /* the closing tag */
+    bool named;       /* a tag without name="..." is damaged */
 };
 struct markup_element {
     struct str attributes; /* between open and sep */
