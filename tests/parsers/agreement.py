@@ -94,7 +94,7 @@ def page(tallies, examples, count, seed):
                 lines.append(f"| `{t.name}` | {100 * t.equal / t.replies:.2f} % | {t.kinds['plain']:,} | {why} |")
         lines.append("")
     lines += ["## Reasons", "", "Each with the shortest reply found.", ""]
-    for key, _, _, _, sentence in reasons.TOOLS + reasons.THOUGHTS:
+    for key, sentence in reasons.sentences():
         if key in examples:
             name, text, mine, right = examples[key]
             lines += [f"### {key}", "", sentence, "", f"| `{name}` | {code(text)} |", "|---|---|", f"| here | {code(mine)} |", f"| SMG | {code(right)} |", ""]

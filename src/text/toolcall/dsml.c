@@ -7,8 +7,10 @@
 #include "text/toolcall/blocks.h"
 #include "text/toolcall/markup.h"
 
-static const struct markup DSML_PARAMETER = { STR_INIT("<｜DSML｜parameter"), STR_INIT(">"), STR_INIT("</｜DSML｜parameter>") };
-static const struct markup GCML_PARAMETER = { STR_INIT("<｜GCML｜parameter"), STR_INIT(">"), STR_INIT("</｜GCML｜parameter>") };
+static const struct markup DSML_PARAMETER = { STR_INIT("<｜DSML｜parameter"), STR_INIT(">"), STR_INIT("</｜DSML｜parameter>"),
+                                              .named = true };
+static const struct markup GCML_PARAMETER = { STR_INIT("<｜GCML｜parameter"), STR_INIT(">"), STR_INIT("</｜GCML｜parameter>"),
+                                              .named = true };
 static const struct markup_entity EOS[] = { { STR_INIT("<｜end▁of▁sentence｜>"), STR_INIT("") } }; /* may stand in a value */
 
 static void put_value(struct toolcall_parser *p, bool string, struct str text)
@@ -23,9 +25,7 @@ static void put_parameters(struct toolcall_parser *p, const struct markup *param
     struct markup_element e;
     struct str key, string;
     struct arguments_object arguments = { .arena = &p->scratch };
-    while (markup_next(&body, parameter, &e)) {
-        if (!markup_attribute(e.attributes, STR("name"), &key))
-            continue;
+    while (markup_next(&body, parameter, &e) && markup_attribute(e.attributes, STR("name"), &key)) {
         bool is_string = markup_attribute(e.attributes, STR("string"), &string) && str_eq(string, STR("true"));
         put_value(p, is_string, markup_unescape(e.body, EOS, ARRAY_LEN(EOS), &p->scratch));
         arguments_put(&arguments, key, buf_str(&p->work));
@@ -37,7 +37,7 @@ static void put_parameters(struct toolcall_parser *p, const struct markup *param
 static bool unit(struct toolcall_parser *p, struct str invoke, bool closed)
 {
     struct str head, body, name;
-    if (!closed || !str_split(invoke, '>', &head, &body) || !markup_attribute(head, STR("name"), &name))
+    if (!closed || !markup_tag(invoke, &head, &body) || !markup_attribute(head, STR("name"), &name))
         return false;
     name = arguments_trim(name);
     if (!name.n)
@@ -57,6 +57,9 @@ static const struct blocks DEEPSEEK32 = {
     .closer = STR_INIT("</｜DSML｜function_calls>"),
     .unit_opener = STR_INIT("<｜DSML｜invoke"),
     .unit_closer = STR_INIT("</｜DSML｜invoke>"),
+    .value_opener = STR_INIT("<｜DSML｜parameter"),
+    .value_closer = STR_INIT("</｜DSML｜parameter>"),
+    .json_body = true,
     .empty = BLOCKS_GONE,
     .trim_before = true,
     .unit = unit,
@@ -66,6 +69,9 @@ static const struct blocks DEEPSEEK_V4 = {
     .closer = STR_INIT("</｜DSML｜tool_calls>"),
     .unit_opener = STR_INIT("<｜DSML｜invoke"),
     .unit_closer = STR_INIT("</｜DSML｜invoke>"),
+    .value_opener = STR_INIT("<｜DSML｜parameter"),
+    .value_closer = STR_INIT("</｜DSML｜parameter>"),
+    .json_body = true,
     .empty = BLOCKS_GONE,
     .trim_before = true,
     .unit = unit,
@@ -75,6 +81,9 @@ static const struct blocks GIGACHAT35 = {
     .closer = STR_INIT("</｜GCML｜tool_calls>"),
     .unit_opener = STR_INIT("<｜GCML｜invoke"),
     .unit_closer = STR_INIT("</｜GCML｜invoke>"),
+    .value_opener = STR_INIT("<｜GCML｜parameter"),
+    .value_closer = STR_INIT("</｜GCML｜parameter>"),
+    .json_body = true,
     .trim_before = true,
     .unit = unit,
 };

@@ -26,6 +26,7 @@ static bool argument_next(struct str *rest, struct str *ret_key, struct str *ret
 {
     static const struct markup KEY = { STR_INIT("<arg_key"), STR_INIT(">"), STR_INIT("</arg_key>") };
     struct markup_element key;
+    size_t at;
     while (markup_next(rest, &KEY, &key)) {
         struct str value = *rest;
         while (value.n && (value.p[0] == ' ' || (value.p[0] >= '\t' && value.p[0] <= '\r')))
@@ -36,6 +37,8 @@ static bool argument_next(struct str *rest, struct str *ret_key, struct str *ret
         size_t end = str_find(value, ARG_VALUE_END);
         if (end == STR_NPOS)
             return false;
+        while ((at = str_find(key.body, ARG_KEY)) != STR_NPOS) /* another one was damaged in front of it */
+            key.body = str_skip(key.body, at + ARG_KEY.n);
         *ret_key = arguments_trim(key.body);
         *ret_value = str_first(value, end);
         *rest = str_skip(value, end + ARG_VALUE_END.n);
@@ -44,16 +47,16 @@ static bool argument_next(struct str *rest, struct str *ret_key, struct str *ret
     return false;
 }
 
-/* The name: up to white space or the first element. What follows it is arguments or nothing, else this is no call. */
+/* The name: up to white space or the first element. What follows it is markup, damaged or not, or nothing, else this is prose. */
 static bool read_name(struct str *rest, struct str *ret_name)
 {
     size_t n = 0;
     *rest = arguments_trim(*rest);
-    while (n < rest->n && (uint8_t)rest->p[n] > ' ' && !strchr("<{\"", rest->p[n]))
+    while (n < rest->n && (uint8_t)rest->p[n] > ' ' && rest->p[n] != '<')
         n++;
     *ret_name = str_first(*rest, n);
     *rest = arguments_trim(str_skip(*rest, n));
-    return n && (!rest->n || str_has_prefix(*rest, ARG_KEY));
+    return n && ret_name->p[0] != '{' && (!rest->n || rest->p[0] == '<' || str_find(*rest, ARG_VALUE) != STR_NPOS);
 }
 
 static bool unit(struct toolcall_parser *p, struct str call, bool closed)
@@ -72,7 +75,13 @@ static bool unit(struct toolcall_parser *p, struct str call, bool closed)
     return true;
 }
 
-static const struct blocks GLM = { .opener = STR_INIT("<tool_call>"), .closer = STR_INIT("</tool_call>"), .unit = unit };
+static const struct blocks GLM = {
+    .opener = STR_INIT("<tool_call>"),
+    .closer = STR_INIT("</tool_call>"),
+    .value_opener = STR_INIT("<arg_value>"),
+    .value_closer = STR_INIT("</arg_value>"),
+    .unit = unit,
+};
 
 static void start(struct toolcall_parser *p)
 {

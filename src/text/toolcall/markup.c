@@ -1,20 +1,65 @@
 /* text/toolcall/markup.c */
 #include "text/toolcall/markup.h"
 
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+bool markup_tag(struct str text, struct str *ret_attributes, struct str *ret_rest)
+{
+    size_t at = 0;
+    while (at < text.n && text.p[at] != '>' && text.p[at] != '<') {
+        bool value = at > 0 && text.p[at - 1] == '=' && (text.p[at] == '"' || text.p[at] == '\'');
+        if (!value) {
+            at++;
+            continue;
+        }
+        size_t end = str_find_char(str_skip(text, at + 1), text.p[at]);
+        if (end == STR_NPOS)
+            return false;
+        at += end + 2;
+        if (at < text.n && !is_blank(text.p[at]) && text.p[at] != '/' && text.p[at] != '>')
+            return false;
+    }
+    if (at == text.n || text.p[at] == '<')
+        return false;
+    *ret_attributes = str_first(text, at);
+    *ret_rest = str_skip(text, at + 1);
+    return true;
+}
+
+/* Of the first tag in TEXT that is not damaged: what it holds, and what stands behind it. */
+static bool first_tag(struct str text, const struct markup *m, struct str *ret_attributes, struct str *ret_body)
+{
+    size_t at, sep;
+    while ((at = str_find(text, m->open)) != STR_NPOS) {
+        text = str_skip(text, at + m->open.n);
+        if (str_eq(m->sep, STR(">"))) {
+            struct str name;
+            if (markup_tag(text, ret_attributes, ret_body) &&
+                (!m->named || (markup_attribute(*ret_attributes, STR("name"), &name) && name.n)))
+                return true;
+            continue;
+        }
+        if ((sep = str_find(text, m->sep)) == STR_NPOS)
+            return false;
+        *ret_attributes = str_first(text, sep);
+        *ret_body = str_skip(text, sep + m->sep.n);
+        return true;
+    }
+    return false;
+}
+
 bool markup_next(struct str *rest, const struct markup *m, struct markup_element *ret)
 {
-    size_t at = str_find(*rest, m->open);
-    if (at == STR_NPOS)
+    struct str attributes, body;
+    if (!first_tag(*rest, m, &attributes, &body))
         return false;
-    struct str attributes = str_skip(*rest, at + m->open.n);
-    size_t sep = str_find(attributes, m->sep);
-    if (sep == STR_NPOS)
-        return false;
-    struct str body = str_skip(attributes, sep + m->sep.n);
     size_t end = str_find(body, m->close);
     if (end == STR_NPOS)
         return false;
-    *ret = (struct markup_element){ str_first(attributes, sep), str_first(body, end) };
+    *ret = (struct markup_element){ attributes, str_first(body, end) };
     *rest = str_skip(body, end + m->close.n);
     return true;
 }

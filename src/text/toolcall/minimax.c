@@ -6,7 +6,7 @@
 #include "text/toolcall/blocks.h"
 #include "text/toolcall/markup.h"
 
-static const struct markup PARAMETER = { STR_INIT("<parameter"), STR_INIT(">"), STR_INIT("</parameter>") };
+static const struct markup PARAMETER = { STR_INIT("<parameter"), STR_INIT(">"), STR_INIT("</parameter>"), .named = true };
 static const struct markup_entity ENTITIES[] = {
     { STR_INIT("&lt;"), STR_INIT("<") },    { STR_INIT("&gt;"), STR_INIT(">") },   { STR_INIT("&amp;"), STR_INIT("&") },
     { STR_INIT("&quot;"), STR_INIT("\"") }, { STR_INIT("&apos;"), STR_INIT("'") },
@@ -27,11 +27,12 @@ static bool unit(struct toolcall_parser *p, struct str invoke, bool closed)
     struct str head, body, name, key;
     struct markup_element e;
     struct arguments_object arguments = { .arena = &p->scratch };
-    if (!closed || !str_split(invoke, '>', &head, &body) || !markup_attribute(head, STR("name"), &name) || !name.n)
+    if (!closed || !markup_tag(invoke, &head, &body) || !markup_attribute(head, STR("name"), &name))
         return false;
-    while (markup_next(&body, &PARAMETER, &e)) {
-        if (!markup_attribute(e.attributes, STR("name"), &key))
-            continue;
+    name = arguments_trim(name);
+    if (!name.n)
+        return false;
+    while (markup_next(&body, &PARAMETER, &e) && markup_attribute(e.attributes, STR("name"), &key)) {
         put_value(p, name, key, e.body);
         arguments_put(&arguments, key, buf_str(&p->work));
     }
@@ -46,6 +47,8 @@ static const struct blocks MINIMAX = {
     .closer = STR_INIT("</minimax:tool_call>"),
     .unit_opener = STR_INIT("<invoke"),
     .unit_closer = STR_INIT("</invoke>"),
+    .value_opener = STR_INIT("<parameter"),
+    .value_closer = STR_INIT("</parameter>"),
     .empty = BLOCKS_TEXT,
     .unit = unit,
 };

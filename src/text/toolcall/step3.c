@@ -5,8 +5,9 @@
 #include "text/toolcall/blocks.h"
 #include "text/toolcall/markup.h"
 
-static const struct markup INVOKE = { STR_INIT("<steptml:invoke"), STR_INIT(">"), STR_INIT("</steptml:invoke>") };
-static const struct markup PARAMETER = { STR_INIT("<steptml:parameter"), STR_INIT(">"), STR_INIT("</steptml:parameter>") };
+static const struct markup INVOKE = { STR_INIT("<steptml:invoke"), STR_INIT(">"), STR_INIT("</steptml:invoke>"), .named = true };
+static const struct markup PARAMETER = { STR_INIT("<steptml:parameter"), STR_INIT(">"), STR_INIT("</steptml:parameter>"),
+                                         .named = true };
 static const struct str SEP = STR_INIT("<｜tool_sep｜>");
 
 static void put_value(struct toolcall_parser *p, struct str text)
@@ -26,14 +27,14 @@ static bool unit(struct toolcall_parser *p, struct str call, bool closed)
     struct str name, key;
     struct arguments_object arguments = { .arena = &p->scratch };
     size_t sep = str_find(call, SEP);
-    if (sep == STR_NPOS || !str_eq(arguments_trim(str_first(call, sep)), STR("function")))
+    if (sep == STR_NPOS || str_find(str_first(call, sep), STR("function")) == STR_NPOS)
         return false;
     call = str_skip(call, sep + SEP.n);
     if (str_find(call, SEP) != STR_NPOS || !markup_next(&call, &INVOKE, &invoke) || !invoke.body.n ||
-        !markup_attribute(invoke.attributes, STR("name"), &name) || !name.n)
+        !markup_attribute(invoke.attributes, STR("name"), &name))
         return false;
-    while (markup_next(&invoke.body, &PARAMETER, &e)) {
-        if (!e.body.n || !markup_attribute(e.attributes, STR("name"), &key))
+    while (markup_next(&invoke.body, &PARAMETER, &e) && markup_attribute(e.attributes, STR("name"), &key)) {
+        if (!e.body.n)
             continue;
         put_value(p, e.body);
         arguments_put(&arguments, key, buf_str(&p->work));
@@ -49,6 +50,9 @@ static const struct blocks STEP3 = {
     .closer = STR_INIT("<｜tool_calls_end｜>"),
     .unit_opener = STR_INIT("<｜tool_call_begin｜>"),
     .unit_closer = STR_INIT("<｜tool_call_end｜>"),
+    .reopens = true,
+    .value_opener = STR_INIT("<steptml:parameter"),
+    .value_closer = STR_INIT("</steptml:parameter>"),
     .unit = unit,
 };
 

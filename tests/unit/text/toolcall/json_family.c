@@ -69,6 +69,56 @@ static void llama_vectors(void **state)
     llama(" {x} <|python_tag|>{\"name\":\"b\"}", " {x} ", "b\t{}\n");
 }
 
+#define TAG "<|python_tag|>"
+#define B   "{\"name\":\"b\",\"parameters\":{\"y\":2}}"
+
+static void llama_goes_on_behind_a_broken_object(void **state)
+{
+    llama(TAG "{\"name\": a\"}; " B, "", "b\t{\"y\":2}\n");                  /* a quote is lost */
+    llama(TAG "{\"name\":\"a\",\"parameters {}}; " B, "", "b\t{\"y\":2}\n"); /* so that a string holds the separator */
+    llama(TAG "{\"nam\":\"a\"}; " B, "", "b\t{\"y\":2}\n");                  /* an object, but no call */
+    llama(TAG "{\"name\":\"a\"}}; " B, "", "a\t{}\nb\t{\"y\":2}\n");         /* a brace too many */
+    llama("x " TAG "{bad " TAG B " y", "x  y", "b\t{\"y\":2}\n");
+    llama(TAG "{bad} ;;; ;\n{bad};" B, "", "b\t{\"y\":2}\n");
+    llama(TAG B "; {bad; {\"name\":\"a\"}", "", "b\t{\"y\":2}\na\t{}\n");
+    llama(TAG "{bad; {\"name\":\"; {\"}", "", "; {\t{}\n"); /* a separator in a string is data */
+    llama(TAG "{bad; x {", TAG "{bad; x {", "");
+    llama(TAG "{bad}; {bad", TAG "{bad}; {bad", "");
+    llama(TAG "{bad}; ", TAG "{bad}; ", "");
+    llama("{bad}; " B, "{bad}; " B, ""); /* without a tag it is text that begins with a brace */
+}
+
+/* Broken objects, separators and tags in any order. */
+static void any_llama_markup_is_read_alike_however_it_is_cut(void **state)
+{
+    static const char *const PIECES[] = { TAG,   B,   ";",  "; ",   "{",           "}", "\"", "{\"name\":\"a",
+                                          "\",", ":", "\\", "<|py", "f.call(a=1)", " ", "x" };
+    srand(21);
+    for (int round = 0; round < 60; round++) {
+        struct buf text = { 0 };
+        buf_put(&text, str_of(round % 4 ? TAG : ""));
+        for (int n = 2 + rand() % 12; n > 0; n--)
+            buf_put(&text, str_of(PIECES[(size_t)rand() % ARRAY_LEN(PIECES)]));
+        assert_cuts_agree(&TOOLCALL_LLAMA, NULL, buf_str(&text));
+        buf_fini(&text);
+    }
+}
+
+static void broken_llama_objects_take_linear_time(void **state)
+{
+    static const char *const REPEATED[] = { "; {",           "; {\"",  "{\"a",  "; {\"\":[", "\";{\":", "{\"k\":\";{\",\"",
+                                            ",\"k\":\";{\"", "\\\";{", TAG "{", ";" };
+    for (size_t i = 0; i < ARRAY_LEN(REPEATED); i++)
+        assert_linear(&TOOLCALL_LLAMA, TAG "{\"k\":\"\"", REPEATED[i]);
+}
+
+static void llama_drops_a_call_that_is_cut_off_behind_another(void **state)
+{
+    llama(TAG B "; {\"name\":\"c\",\"parame", "", "b\t{\"y\":2}\n");
+    llama(B "; {\"name\":\"c\",\"parame", "", "b\t{\"y\":2}\n");
+    llama(TAG "{\"name\":\"c\",\"parame", TAG "{\"name\":\"c\",\"parame", "");
+}
+
 static void mistral(const char *text, const char *content, const char *calls)
 {
     assert_parses(&TOOLCALL_MISTRAL, NULL, text, content, calls);
@@ -161,10 +211,18 @@ static void passthrough_vectors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_vectors),        cmocka_unit_test(json_nests_as_deep_as_smg),
-        cmocka_unit_test(llama_vectors),       cmocka_unit_test(mistral_vectors),
-        cmocka_unit_test(qwen_vectors),        cmocka_unit_test(cohere_vectors),
-        cmocka_unit_test(passthrough_vectors), cmocka_unit_test(blanks_take_linear_time),
+        cmocka_unit_test(json_vectors),
+        cmocka_unit_test(json_nests_as_deep_as_smg),
+        cmocka_unit_test(llama_vectors),
+        cmocka_unit_test(llama_goes_on_behind_a_broken_object),
+        cmocka_unit_test(any_llama_markup_is_read_alike_however_it_is_cut),
+        cmocka_unit_test(broken_llama_objects_take_linear_time),
+        cmocka_unit_test(llama_drops_a_call_that_is_cut_off_behind_another),
+        cmocka_unit_test(mistral_vectors),
+        cmocka_unit_test(qwen_vectors),
+        cmocka_unit_test(cohere_vectors),
+        cmocka_unit_test(passthrough_vectors),
+        cmocka_unit_test(blanks_take_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

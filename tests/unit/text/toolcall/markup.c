@@ -1,4 +1,6 @@
 /* Elements, attributes and entities (markup.h), and what the formats made of them do when memory runs out. */
+#include <stdio.h>
+
 #include "test.h"
 
 #include "fail_alloc.h"
@@ -31,6 +33,33 @@ static void what_is_not_whole_is_no_element(void **state)
         assert_false(markup_next(&rest, &ITEM, &e));
         assert_str(rest, TEXTS[i]);
     }
+}
+
+static void a_damaged_tag_is_none(void **state)
+{
+    static const char *const TAGS[] = { " k=\"1", " k=\"1\"x\"", " k='1'x", " k<", " k=\"1\" <b", " k=\"1", "\"" };
+    char text[100];
+    for (size_t i = 0; i < ARRAY_LEN(TAGS); i++) {
+        snprintf(text, sizeof(text), "<item%s</item><item k='2'>y</item>", TAGS[i]);
+        struct str rest = str_of(text);
+        struct markup_element e;
+        assert_true(markup_next(&rest, &ITEM, &e));
+        assert_str(e.attributes, " k='2'");
+        assert_str(e.body, "y");
+    }
+}
+
+static void quoted_values_may_hold_angle_brackets(void **state)
+{
+    struct str attributes, rest;
+    assert_true(markup_tag(STR(" a=\"<b> c\" d='>'/>x"), &attributes, &rest));
+    assert_str(attributes, " a=\"<b> c\" d='>'/");
+    assert_str(rest, "x");
+    assert_true(markup_tag(STR(">"), &attributes, &rest));
+    assert_str(attributes, "");
+    assert_str(rest, "");
+    assert_false(markup_tag(STR(""), &attributes, &rest));
+    assert_false(markup_tag(STR(" a=\"1\""), &attributes, &rest));
 }
 
 static void attributes_have_names_of_their_own(void **state)
@@ -128,9 +157,14 @@ static void formats_say_when_memory_is_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_element_ends_at_its_first_closing_tag), cmocka_unit_test(what_is_not_whole_is_no_element),
-        cmocka_unit_test(attributes_have_names_of_their_own),       cmocka_unit_test(entities_are_read_in_the_order_of_their_rows),
-        cmocka_unit_test(characters_that_are_not_all_there_wait),   cmocka_unit_test(formats_say_when_memory_is_out),
+        cmocka_unit_test(an_element_ends_at_its_first_closing_tag),
+        cmocka_unit_test(what_is_not_whole_is_no_element),
+        cmocka_unit_test(a_damaged_tag_is_none),
+        cmocka_unit_test(quoted_values_may_hold_angle_brackets),
+        cmocka_unit_test(attributes_have_names_of_their_own),
+        cmocka_unit_test(entities_are_read_in_the_order_of_their_rows),
+        cmocka_unit_test(characters_that_are_not_all_there_wait),
+        cmocka_unit_test(formats_say_when_memory_is_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

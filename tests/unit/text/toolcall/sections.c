@@ -40,6 +40,10 @@ static void deepseek_vectors(void **state)
     v3("```json\n{}\n```\n" DE, "```json\n{}\n```\n" DE, "");     /* BETTER: fences of ordinary text stay */
     v3(DB CB "function" SEP "a\n```json\n{\"x\": 1}" CE DE, "",
        "a\t{\"x\":1}\n"); /* BETTER: the end marker ends the arguments too (DS2b) */
+    v3(DB V3("a", "{\"k\":\"<｜tool▁call▁end｜><｜tool▁calls▁end｜>\"}") V3("b", "{}") DE, "",
+       "a\t{\"k\":\"<｜tool▁call▁end｜><｜tool▁calls▁end｜>\"}\nb\t{}\n"); /* markers in strings are data */
+    v3(DB V3("a", "{\"k\":\"``` \\n```json\"}") DE, "", "a\t{\"k\":\"``` \\n```json\"}\n");
+    v3(DB V3("a", "{\"k\":<｜tool▁call▁end｜>}") V3("b", "{}") DE, "", "b\t{}\n"); /* outside of them they end a call */
 }
 
 static void deepseek31_vectors(void **state)
