@@ -6,6 +6,7 @@
 #include "fail_alloc.h"
 #include "plugin/runtime_internal.h"
 #include "plugin/guest.h"
+#include "plugin/test_arena.h"
 
 #define BIG ((size_t)10 << 20)
 
@@ -22,22 +23,6 @@
 #endif
 
 static const struct wasm_limits USUAL = { 1000, 1024 };
-static struct arena arena; /* of the test that runs */
-
-static int fresh_arena(void **state)
-{
-    (void)state;
-    arena_init(&arena, NULL, 0);
-    return 0;
-}
-
-static int drop_arena(void **state)
-{
-    (void)state;
-    arena_fini(&arena);
-    return 0;
-}
-
 static int ask_with(struct wasm_module *m, const struct wasm_limits *l, struct wasm_headers headers, struct str body,
                     struct wasm_action *ret, struct err *err)
 {

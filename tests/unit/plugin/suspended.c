@@ -4,24 +4,9 @@
 #include "fail_alloc.h"
 #include "plugin/guest.h"
 #include "plugin/runtime_internal.h"
+#include "plugin/test_arena.h"
 
 static const struct wasm_limits USUAL = { 10000, 1024 };
-static struct arena arena; /* of the test that runs */
-
-static int fresh_arena(void **state)
-{
-    (void)state;
-    arena_init(&arena, NULL, 0);
-    return 0;
-}
-
-static int drop_arena(void **state)
-{
-    (void)state;
-    arena_fini(&arena);
-    return 0;
-}
-
 /* A request with x-spin: SPIN thousands of turns. */
 static int begin(struct wasm_module *m, const struct wasm_limits *l, const char *spin, struct wasm_call **rest,
                  struct wasm_action *ret, struct err *err)

@@ -2,22 +2,7 @@
 
 #include "fail_alloc.h"
 #include "test.h"
-
-static struct arena arena;
-
-static int fresh_arena(void **state)
-{
-    (void)state;
-    arena_init(&arena, NULL, 0);
-    return 0;
-}
-
-static int drop_arena(void **state)
-{
-    (void)state;
-    arena_fini(&arena);
-    return 0;
-}
+#include "plugin/test_arena.h"
 
 /* ---- arguments ---- */
 
