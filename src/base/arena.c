@@ -238,3 +238,20 @@ void arena_trim(struct arena *a, void *piece, size_t n)
     a->used -= (size_t)(a->at - keep);
     a->at = keep;
 }
+
+static void append(struct arena_block **list, struct arena_block *more)
+{
+    while (*list)
+        list = &(*list)->next;
+    *list = more;
+}
+
+/* Behind what TO has: its newest block stays the first, and room that is left in FROM's is not used any more. */
+void arena_take(struct arena *to, struct arena *from)
+{
+    append(&to->blocks, STEAL(from->blocks));
+    append(&to->large, STEAL(from->large));
+    to->used += from->used;
+    to->failed = to->failed || from->failed || (to->max && to->used > to->max);
+    arena_fini(from);
+}

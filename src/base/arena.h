@@ -52,3 +52,6 @@ struct str arena_printf(struct arena *a, const char *fmt, ...) _printf_(2, 3);
 
 /* Gives back the unused end of the piece P, the newest of the arena, of which only N bytes are kept. No-op for a large piece. */
 void arena_trim(struct arena *a, void *p, size_t n);
+
+/* TO takes all that FROM holds, which is empty then; the pieces stay where they are. FROM has no cache. Fails (TO as no memory does, its bound) by setting `failed` of TO only. */
+void arena_take(struct arena *to, struct arena *from);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "plugin/direct.h"
 
 /* ---- begin, end ---- */
 
@@ -38,7 +39,14 @@ static wasmtime_error *on_deadline(wasmtime_context *context, void *data, uint64
         return c->api->wasmtime_error_new("the deadline has passed");
     }
     *ticks = 1;
-    *kind = c->may_suspend && slice_is_over(c) ? WASMTIME_DEADLINE_YIELD : WASMTIME_DEADLINE_CONTINUE;
+    *kind = WASMTIME_DEADLINE_CONTINUE;
+    if (!c->may_suspend || !slice_is_over(c))
+        return NULL;
+    if (c->m->direct) {
+        c->given_up = true;
+        return c->api->wasmtime_error_new("the slice is over");
+    }
+    *kind = WASMTIME_DEADLINE_YIELD;
     return NULL;
 }
 
@@ -74,13 +82,11 @@ void call_end(struct call *c)
     runtime_call_ends(c->m->runtime);
 }
 
-int call_failed(struct call *c, wasmtime_error *e, const char *what)
+/* REASON is what the library said. */
+static int outcome(struct call *c, const struct err *reason)
 {
-    struct err reason = { 0 };
-    struct str text;
+    struct str text = str_of(reason->message);
 
-    (void)runtime_error(c->m->runtime, e, &reason, ERR_INVALID, what);
-    text = str_of(reason.message);
     if (c->late && atomic_load(&c->m->runtime->stopping))
         return err_set(c->err, ERR_BUSY, "the plugin was stopped because the gateway ends");
     if (c->late)
@@ -91,11 +97,27 @@ int call_failed(struct call *c, wasmtime_error *e, const char *what)
         return err_set(c->err, ERR_LIMIT, "the plugin needs more than the %u pages of memory that it may have (%.*s)",
                        c->limits.max_memory_pages, (int)MIN(text.n, (size_t)300), text.p);
     if (str_find(text, STR("limit of ")) != STR_NPOS && str_find(text, STR("reached")) != STR_NPOS)
-        return err_set(c->err, ERR_LIMIT, "%s", reason.message);
-    return err_set(c->err, ERR_INVALID, "%s", reason.message);
+        return err_set(c->err, ERR_LIMIT, "%s", reason->message);
+    return err_set(c->err, ERR_INVALID, "%s", reason->message);
 }
 
-static int instantiate(struct call *c)
+int call_failed(struct call *c, wasmtime_error *e, const char *what)
+{
+    struct err reason = { 0 };
+
+    (void)runtime_error(c->m->runtime, e, &reason, ERR_INVALID, what);
+    return outcome(c, &reason);
+}
+
+int call_trapped(struct call *c, wasmtime_trap *t, const char *what)
+{
+    struct err reason = { 0 };
+
+    (void)runtime_trap(c->m->runtime, t, &reason, ERR_INVALID, what);
+    return outcome(c, &reason);
+}
+
+int call_instantiate(struct call *c)
 {
     wasmtime_error *e =
         c->api->wasmtime_component_linker_instantiate(c->m->runtime->linker, c->context, c->m->component, &c->instance);
@@ -274,7 +296,7 @@ static int get_rest(struct call *c, uint8_t *p, size_t total, size_t done)
     return r;
 }
 
-int call_get(struct call *c, struct wasmtime_val *piece, struct arena *arena, struct answer *ret)
+int call_get(struct call *c, enum component_interface f, struct wasmtime_val *piece, struct arena *arena, union wasm_result *ret)
 {
     uint8_t *p = NULL;
     size_t total = 0, done = 0;
@@ -287,33 +309,40 @@ int call_get(struct call *c, struct wasmtime_val *piece, struct arena *arena, st
     c->api->wasmtime_component_val_delete(piece);
     if (r == 0)
         r = get_rest(c, p, total, done);
-    if (r == 0)
-        *ret = (struct answer){ p, total };
-    return r;
+    if (r < 0)
+        return r;
+    return values_to_result(f, (struct answer){ .p = p, .n = total, .from = BRIDGE_ANSWER, .returned = BRIDGE_RETURNED }, arena,
+                            ret, c->err);
 }
 
-static int run(struct call *c, enum component_interface f, struct arena *arena, struct answer *ret)
+int call_ask(struct call *c, enum component_interface f, struct arena *arena, union wasm_result *ret)
 {
     struct wasmtime_val piece = { 0 };
     int r = call_export(c, c->m->functions[f], NULL, &piece);
 
-    return r < 0 ? r : call_get(c, &piece, arena, ret);
+    return r < 0 ? r : call_get(c, f, &piece, arena, ret);
 }
 
 /* ---- entries ---- */
 
-int call_here(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
-              struct output *output, struct arena *arena, struct answer *ret, struct err *err)
+/* Over the bridge, on this thread, whatever the guest may do in it. */
+static int call_here(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l,
+                     const struct wasm_values *values, struct output *output, struct arena *arena, union wasm_result *ret,
+                     struct err *err)
 {
     struct call c = { .m = m, .limits = *l, .output = output, .err = err };
-    int r = call_begin(&c);
+    struct image in;
+    int r = image_write(values, arena, &in, err);
 
+    if (r < 0)
+        return r;
+    r = call_begin(&c);
     if (r == 0)
-        r = instantiate(&c);
+        r = call_instantiate(&c);
     if (r == 0)
-        r = call_put(&c, in);
+        r = call_put(&c, &in);
     if (r == 0)
-        r = run(&c, f, arena, ret);
+        r = call_ask(&c, f, arena, ret);
     call_end(&c);
     return r;
 }
@@ -324,25 +353,28 @@ int call_try(struct wasm_module *m, struct err *err)
     int r = call_begin(&c);
 
     if (r == 0)
-        r = instantiate(&c);
+        r = call_instantiate(&c);
     call_end(&c);
     return r;
 }
 
-int call_run(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
-             struct str request_id, struct arena *arena, struct answer *ret, struct err *err)
+int call_run(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct wasm_values *values,
+             struct str request_id, struct arena *arena, union wasm_result *ret, struct err *err)
 {
     struct output *output = NULL;
+    bool again;
     int r;
 
-    if (!m->functions[f])
+    if (!(m->exports & 1u << f))
         return err_set(err, ERR_INVALID, "the plugin does not export %.*s", STR_FMT(component_interface_name(f)));
+    if (m->direct)
+        return direct_call(m, f, l, values, /* on_loop= */ false, arena, &again, ret, err);
     if (m->uses_wasi && m->runtime->output) {
         output = output_new();
         if (!output)
             return err_set(err, ERR_NOMEM, "no memory for a plugin's output");
     }
-    r = (m->can_sleep ? call_elsewhere : call_here)(m, f, l, in, output, arena, ret, err);
+    r = (m->can_sleep ? call_elsewhere : call_here)(m, f, l, values, output, arena, ret, err);
     if (output) {
         output_tell(output, m->runtime->output, m->runtime->output_owner, str_of(m->name), request_id);
         output_unref(output);

@@ -1,30 +1,9 @@
 #include "plugin/component.h"
 
-enum {
-    SECTION_CUSTOM,
-    SECTION_CORE_MODULE,
-    SECTION_CORE_INSTANCE,
-    SECTION_CORE_TYPE,
-    SECTION_COMPONENT,
-    SECTION_INSTANCE,
-    SECTION_ALIAS,
-    SECTION_TYPE,
-    SECTION_CANON,
-    SECTION_START,
-    SECTION_IMPORT,
-    SECTION_EXPORT,
-    SECTION_VALUE,
-    SECTIONS
-};
-
-/* A place in the bytes. Failure is sticky: reads past it give zeros, and the reason is kept. */
-struct reader {
-    const uint8_t *start, *at, *end;
-    const char *wrong; /* static; NULL = all is well */
-};
+#include "plugin/wasm_reader.h"
 
 struct scan {
-    struct reader in;
+    struct wasm_reader in;
     struct component out;
     size_t sections_n;                /* of the front part, whether an import follows or not */
     uint32_t counts[COMPONENT_SORTS]; /* so far */
@@ -43,109 +22,20 @@ struct str component_interface_name(enum component_interface i)
     return NAMES[i];
 }
 
-static void wrong(struct reader *r, const char *what)
-{
-    if (!r->wrong)
-        r->wrong = what;
-}
-
-/* ---- bytes ---- */
-
-static uint8_t byte(struct reader *r)
-{
-    if (r->wrong || r->at == r->end) {
-        wrong(r, "is cut short");
-        return 0;
-    }
-    return *r->at++;
-}
-
-/* LEB128, at most 32 bits. */
-static uint32_t number(struct reader *r)
-{
-    uint64_t v = 0;
-
-    for (unsigned shift = 0; shift < 35; shift += 7) {
-        uint8_t b = byte(r);
-
-        v |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80)) {
-            if (v > UINT32_MAX)
-                break;
-            return (uint32_t)v;
-        }
-    }
-    wrong(r, "has a number of more than 32 bits");
-    return 0;
-}
-
-static struct str name(struct reader *r)
-{
-    uint32_t n = number(r);
-    struct str s;
-
-    if (r->wrong || n > (size_t)(r->end - r->at)) {
-        wrong(r, "is cut short");
-        return STR_NONE;
-    }
-    s = (struct str){ (const char *)r->at, n };
-    r->at += n;
-    return s;
-}
-
-/* The name of an import or export: a kind byte that does not matter to us, then the name. */
-static struct str extern_name(struct reader *r)
-{
-    if (byte(r) > 1)
-        wrong(r, "has a name of an unknown kind");
-    return name(r);
-}
-
-static enum component_sort sort(struct reader *r)
-{
-    uint8_t s = byte(r);
-
-    if (s > COMPONENT_INSTANCE)
-        wrong(r, "has an entity of an unknown sort");
-    if (s == COMPONENT_CORE)
-        return byte(r) == 0x11 ? COMPONENT_CORE_MODULE : COMPONENT_CORE;
-    return r->wrong ? COMPONENT_CORE : s;
-}
-
-/* The type of an import, or one that an export is given. */
-static enum component_sort extern_type(struct reader *r)
-{
-    enum component_sort s = sort(r);
-
-    switch (s) {
-    case COMPONENT_TYPE:
-        if (byte(r) == 0) /* equal to a type; 1: any resource */
-            (void)number(r);
-        break;
-    case COMPONENT_CORE:
-    case COMPONENT_VALUE:
-        wrong(r, "has an import or export of an unknown sort");
-        break;
-    default:
-        (void)number(r);
-    }
-    return s;
-}
-
 /* ---- sections ---- */
 
-static bool room(struct reader *r, size_t n)
+static bool room(struct wasm_reader *r, size_t n)
 {
     if (n >= COMPONENT_NAMES_MAX)
-        wrong(r, "has more than 1024 imports, exports or sections of types");
+        wasm_read_wrong(r, "has more than 1024 imports, exports or sections of types");
     return !r->wrong;
 }
 
 static void scan_import(struct scan *s)
 {
-    struct component_import i = { .name = extern_name(&s->in) };
+    struct component_import i = { .name = wasm_read_extern_name(&s->in) };
 
-    i.sort = extern_type(&s->in);
+    i.sort = wasm_read_extern_type(&s->in);
     i.number = s->counts[i.sort]++;
     if (room(&s->in, s->out.imports_n))
         s->out.imports[s->out.imports_n++] = i;
@@ -153,12 +43,12 @@ static void scan_import(struct scan *s)
 
 static void scan_export(struct scan *s)
 {
-    struct str n = extern_name(&s->in);
-    enum component_sort what = sort(&s->in);
+    struct str n = wasm_read_extern_name(&s->in);
+    enum component_sort what = wasm_read_sort(&s->in, NULL);
 
-    (void)number(&s->in);
-    if (byte(&s->in) == 1)
-        (void)extern_type(&s->in);
+    (void)wasm_read_number(&s->in);
+    if (wasm_read_byte(&s->in) == 1)
+        (void)wasm_read_extern_type(&s->in);
     for (int i = 0; what == COMPONENT_INSTANCE && i < COMPONENT_INTERFACES; i++) {
         if (str_eq(n, component_interface_name(i)))
             s->out.interfaces |= 1u << i;
@@ -169,38 +59,38 @@ static void scan_export(struct scan *s)
 
 static void scan_alias(struct scan *s)
 {
-    struct reader *r = &s->in;
-    enum component_sort what = sort(r);
+    struct wasm_reader *r = &s->in;
+    enum component_sort what = wasm_read_sort(r, NULL);
 
-    switch (byte(r)) {
+    switch (wasm_read_byte(r)) {
     case 0: /* an export of an instance */
     case 1: /* an export of a core instance */
-        (void)number(r);
-        (void)name(r);
+        (void)wasm_read_number(r);
+        (void)wasm_read_bytes(r);
         break;
     case 2: /* of a component around this one: how far out, which one */
-        (void)number(r);
-        (void)number(r);
+        (void)wasm_read_number(r);
+        (void)wasm_read_number(r);
         break;
     default:
-        wrong(r, "has an alias of an unknown kind");
+        wasm_read_wrong(r, "has an alias of an unknown kind");
     }
     s->counts[what]++;
 }
 
 static void scan_each(struct scan *s, void (*one)(struct scan *))
 {
-    for (uint32_t n = number(&s->in); n > 0 && !s->in.wrong; n--)
+    for (uint32_t n = wasm_read_number(&s->in); n > 0 && !s->in.wrong; n--)
         one(s);
     if (s->in.at != s->in.end)
-        wrong(&s->in, "has a section with bytes left over");
+        wasm_read_wrong(&s->in, "has a section with bytes left over");
 }
 
 /* Everything up to here belongs to the front part: an import has come. */
 static void close_front(struct scan *s)
 {
     if (s->code)
-        wrong(&s->in, "imports something behind its own code; encoders write imports first");
+        wasm_read_wrong(&s->in, "imports something behind its own code; encoders write imports first");
     s->out.front_n = s->sections_n;
     memcpy(s->out.counts, s->counts, sizeof s->counts);
 }
@@ -215,13 +105,13 @@ static void keep_section(struct scan *s, struct str whole)
 static void scan_section(struct scan *s, uint8_t id, struct str whole)
 {
     switch (id) {
-    case SECTION_CUSTOM:
+    case WASM_SECTION_CUSTOM:
         return;
-    case SECTION_EXPORT:
+    case WASM_SECTION_EXPORT:
         scan_each(s, scan_export);
         s->code = true;
         return;
-    case SECTION_IMPORT:
+    case WASM_SECTION_IMPORT:
         scan_each(s, scan_import);
         keep_section(s, whole);
         close_front(s);
@@ -230,13 +120,13 @@ static void scan_section(struct scan *s, uint8_t id, struct str whole)
     if (s->code)
         return;
     switch (id) {
-    case SECTION_TYPE:
-        s->counts[COMPONENT_TYPE] += number(&s->in);
+    case WASM_SECTION_TYPE:
+        s->counts[COMPONENT_TYPE] += wasm_read_number(&s->in);
         break;
-    case SECTION_ALIAS:
+    case WASM_SECTION_ALIAS:
         scan_each(s, scan_alias);
         break;
-    case SECTION_CORE_TYPE:
+    case WASM_SECTION_CORE_TYPE:
         break;
     default: /* what follows, but for exports and the imports that must not come, is of no interest */
         s->code = true;
@@ -247,18 +137,18 @@ static void scan_section(struct scan *s, uint8_t id, struct str whole)
 
 static void scan_sections(struct scan *s)
 {
-    struct reader *r = &s->in;
+    struct wasm_reader *r = &s->in;
     const uint8_t *end = r->end;
 
     while (r->at < end && !r->wrong) {
         const uint8_t *from = r->at;
-        uint8_t id = byte(r);
-        uint32_t n = number(r);
+        uint8_t id = wasm_read_byte(r);
+        uint32_t n = wasm_read_number(r);
 
-        if (!r->wrong && id >= SECTIONS)
-            wrong(r, "has a section of an unknown kind");
+        if (!r->wrong && id >= WASM_SECTIONS)
+            wasm_read_wrong(r, "has a section of an unknown kind");
         if (!r->wrong && n > (size_t)(end - r->at))
-            wrong(r, "is cut short");
+            wasm_read_wrong(r, "is cut short");
         if (r->wrong)
             return;
         r->end = r->at + n;
@@ -286,9 +176,8 @@ int component_scan(struct str bytes, struct arena *arena, struct component *ret,
     s.out.front = arena_array(arena, COMPONENT_NAMES_MAX, sizeof *s.out.front);
     if (arena->failed)
         return err_set(err, ERR_NOMEM, "no memory to read the component");
-    s.in.start = (const uint8_t *)bytes.p;
-    s.in.at = s.in.start + sizeof HEADER;
-    s.in.end = s.in.start + bytes.n;
+    s.in = wasm_reader_of(bytes);
+    s.in.at += sizeof HEADER;
     scan_sections(&s);
     if (s.in.wrong)
         return err_set(err, ERR_INVALID, "the component %s (at offset 0x%zx)", s.in.wrong, (size_t)(s.in.at - s.in.start));

@@ -11,23 +11,12 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "plugin/wasm_reader.h"
 
 /* The interfaces of the worlds smg:gateway and smg:storage; the order of enum wasm_export's bits. */
 enum component_interface { COMPONENT_ON_REQUEST, COMPONENT_ON_RESPONSE, COMPONENT_BEFORE, COMPONENT_AFTER, COMPONENT_INTERFACES };
 
 #define COMPONENT_NAMES_MAX 1024 /* imports, exports, sections of the front part; past that the component is refused */
-
-/* The sorts of entities, as the binary format numbers them; COMPONENT_CORE_MODULE is our number for the one core sort that can be imported. */
-enum component_sort {
-    COMPONENT_CORE,
-    COMPONENT_FUNC,
-    COMPONENT_VALUE,
-    COMPONENT_TYPE,
-    COMPONENT_COMPONENT,
-    COMPONENT_INSTANCE,
-    COMPONENT_CORE_MODULE,
-    COMPONENT_SORTS
-};
 
 struct component_import {
     struct str name; /* as written, with its version */

@@ -1,24 +1,27 @@
 #include "plugin/call.h"
+#include "plugin/direct.h"
 
 #include <stdlib.h>
 
-static void free_exports(struct wasm_module *m)
+static void free_component(struct wasm_module *m)
 {
     const struct wasmtime_api *a = m->runtime->api;
-    wasmtime_export *all[COMPONENT_INTERFACES + 3] = { m->put_text, m->put_bytes, m->get };
+    wasmtime_export **all[COMPONENT_INTERFACES + 3] = { &m->put_text, &m->put_bytes, &m->get };
 
-    memcpy(all + 3, m->functions, sizeof m->functions);
+    for (size_t i = 0; i < COMPONENT_INTERFACES; i++)
+        all[3 + i] = &m->functions[i];
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        if (all[i])
-            a->wasmtime_component_export_index_delete(all[i]);
+        if (*all[i])
+            a->wasmtime_component_export_index_delete(STEAL(*all[i]));
     }
+    if (m->component)
+        a->wasmtime_component_delete(STEAL(m->component));
 }
 
 static void module_free(struct wasm_module *m)
 {
-    free_exports(m);
-    if (m->component)
-        m->runtime->api->wasmtime_component_delete(m->component);
+    free_component(m);
+    direct_free(m->direct, m->runtime->api);
     free(m->name);
     free(m);
 }
@@ -160,6 +163,22 @@ static int find_exports(struct wasm_module *m, struct err *err)
     return found ? 0 : err_set(err, ERR_UNSUPPORTED, "the WASM runtime does not show the functions of the gateway's bridge");
 }
 
+/* A plain guest is called without the component, which has been checked by now. */
+static int go_direct(struct wasm_module *m, struct str bytes, struct err *err)
+{
+    struct plain plain;
+    int r;
+
+    if (m->runtime->bridge_only || !plain_find(bytes, m->exports, bridge_function, &plain))
+        return 0;
+    r = direct_new(m, &plain, &m->direct, err);
+    if (r < 0 || !m->direct)
+        return r;
+    free_component(m);
+    m->uses_wasi = m->can_sleep = false; /* whatever the component imports: its guest imports nothing */
+    return 0;
+}
+
 int wasm_module_compile(struct wasm_runtime *r, struct str name, struct str bytes, struct wasm_module **ret, struct err *err)
 {
     _cleanup_(module_freep) struct wasm_module *m = calloc(1, sizeof *m);
@@ -194,6 +213,9 @@ int wasm_module_compile(struct wasm_runtime *r, struct str name, struct str byte
     if (e < 0)
         return e;
     e = call_try(m, err);
+    if (e < 0)
+        return e;
+    e = go_direct(m, bytes, err);
     if (e < 0)
         return e;
     *ret = STEAL(m);

@@ -48,18 +48,34 @@ static void write_reason(struct str text, struct buf *out)
     }
 }
 
-int runtime_error(struct wasm_runtime *r, wasmtime_error *e, struct err *err, int code, const char *what)
+/* TEXT (consumed) as runtime_error tells it. */
+static int tell(struct wasm_runtime *r, struct wasmtime_bytes *text, struct err *err, int code, const char *what)
 {
     _cleanup_(buf_fini) struct buf reason = { 0 };
+
+    write_reason((struct str){ text->p, text->n }, &reason);
+    r->api->wasm_byte_vec_delete(text);
+    return err_set(err, code, "%s: %.*s", what, (int)MIN(reason.n, (size_t)400), reason.n ? reason.p : "");
+}
+
+int runtime_error(struct wasm_runtime *r, wasmtime_error *e, struct err *err, int code, const char *what)
+{
     struct wasmtime_bytes text = { 0 };
 
-    if (err) {
-        r->api->wasmtime_error_message(e, &text);
-        write_reason((struct str){ text.p, text.n }, &reason);
-        r->api->wasm_byte_vec_delete(&text);
-    }
+    r->api->wasmtime_error_message(e, &text);
     r->api->wasmtime_error_delete(e);
-    return err_set(err, code, "%s: %.*s", what, (int)MIN(reason.n, (size_t)400), reason.n ? reason.p : "");
+    return tell(r, &text, err, code, what);
+}
+
+int runtime_trap(struct wasm_runtime *r, wasmtime_trap *t, struct err *err, int code, const char *what)
+{
+    struct wasmtime_bytes text = { 0 };
+
+    r->api->wasm_trap_message(t, &text);
+    r->api->wasm_trap_delete(t);
+    if (text.n > 0 && text.p[text.n - 1] == 0)
+        text.n--; /* the message of a trap has a NUL at its end */
+    return tell(r, &text, err, code, what);
 }
 
 /* ---- the ticker ----
@@ -289,6 +305,7 @@ int wasm_runtime_open(const struct wasm_runtime_config *c, struct wasm_runtime *
     r->api = &r->library.api;
     r->output = c->output;
     r->output_owner = c->owner;
+    r->bridge_only = c->bridge_only;
     make_engine(r, c);
     e = make_linker(r, err);
     if (e == 0)

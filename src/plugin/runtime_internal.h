@@ -27,7 +27,8 @@ struct wasm_runtime {
     wasm_output *output;
     void *output_owner;
     bool pooled;
-    bool suspends; /* the library can stop a guest halfway and go on with it later (suspended.c) */
+    bool bridge_only; /* wasm_runtime_config */
+    bool suspends;    /* the library can stop a guest halfway and go on with it later (suspended.c) */
 
     /* The ticker: moves the engine's epoch while calls run. */
     pthread_t ticker;
@@ -42,18 +43,23 @@ struct wasm_runtime {
 
 struct wasm_module {
     atomic_uint refs;
-    struct wasm_runtime *runtime;  /* borrowed; outlives the module */
-    char *name;                    /* owned */
-    unsigned exports;              /* enum wasm_export */
-    bool uses_wasi;                /* imports something of it: the store needs a context for it */
-    bool can_sleep;                /* imports wasi:io/poll: its thread may hang where no deadline reaches it */
-    wasmtime_component *component; /* owned, as all below */
+    struct wasm_runtime *runtime; /* borrowed; outlives the module */
+    char *name;                   /* owned */
+    unsigned exports;             /* enum wasm_export */
+    bool uses_wasi;               /* imports something of it: the store needs a context for it */
+    bool can_sleep;               /* imports wasi:io/poll: its thread may hang where no deadline reaches it */
+    struct direct
+        *direct; /* owned; NULL: not plain, and called through the component, which is owned as all below, and NULL otherwise */
+    wasmtime_component *component;
     wasmtime_export *put_text, *put_bytes, *get;
     wasmtime_export *functions[COMPONENT_INTERFACES]; /* NULL: not exported */
 };
 
 /* Consumes E (not NULL): sets *ERR to "what: the library's words", in one line, without its backtrace, and returns CODE. */
 int runtime_error(struct wasm_runtime *r, wasmtime_error *e, struct err *err, int code, const char *what);
+
+/* The same of a trap. */
+int runtime_trap(struct wasm_runtime *r, wasmtime_trap *t, struct err *err, int code, const char *what);
 
 /* Offers smg:gateway/shared-counter to the guests of R's linker; a store's data is its module then. */
 int counter_import_add(struct wasm_runtime *r, struct err *err) _must_check_;

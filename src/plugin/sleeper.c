@@ -1,7 +1,7 @@
 /* Calls of guests that can sleep (they import wasi:io/poll).
  *
- * A guest that waits in the host, for a clock, is in no code that the epoch could stop. So its call is made on a thread of its own, with copies of all that it touches, and the caller waits until it is
- * done or its deadline has passed:
+ * A guest that waits in the host, for a clock, is in no code that the epoch could stop. So its call is made on a thread of its own, which has everything that it touches to itself, and the caller waits until it is
+ * done or its deadline has passed. Of the caller's the thread reads the body alone, under the lock, when it puts the arguments into the bridge, where no guest runs: a caller that leaves waits for that.
  *
  *   waiting --the thread is done--> done: the caller takes the answer, the thread has ended
  *      \--deadline (or the runtime stops) and GRACE_MS--> left: ERR_TIMEOUT for the caller; the job belongs to the thread, which ends at the epoch as soon as the guest wakes up
@@ -20,10 +20,10 @@ struct job {
     struct wasm_module *m; /* ref */
     enum component_interface f;
     struct wasm_limits limits;
-    struct image in;       /* copies, in the arena */
+    struct image in;       /* in the arena, but for a large body, which is the caller's: not to be read once left */
     struct output *output; /* ref of the call: with the caller, who tells it; the thread's streams have theirs. NULL once left */
     struct arena arena;
-    struct answer answer;
+    union wasm_result out; /* points into the arena */
     struct err err;
     int result;
 
@@ -41,13 +41,39 @@ static void job_free(struct job *j)
     free(j);
 }
 
+/* ERR_TIMEOUT: there is nobody to call for any more. */
+static int put(struct job *j, struct call *c)
+{
+    int r;
+
+    pthread_mutex_lock(&j->lock);
+    r = j->left ? ERR_TIMEOUT : call_put(c, &j->in);
+    pthread_mutex_unlock(&j->lock);
+    return r;
+}
+
+static int call(struct job *j)
+{
+    struct call c = { .m = j->m, .limits = j->limits, .output = j->output, .err = &j->err };
+    int r = call_begin(&c);
+
+    if (r == 0)
+        r = call_instantiate(&c);
+    if (r == 0)
+        r = put(j, &c);
+    if (r == 0)
+        r = call_ask(&c, j->f, &j->arena, &j->out);
+    call_end(&c);
+    return r;
+}
+
 static void *work(void *arg)
 {
     struct job *j = arg;
     struct wasm_runtime *r = j->m->runtime;
     bool left;
 
-    j->result = call_here(j->m, j->f, &j->limits, &j->in, j->output, &j->arena, &j->answer, &j->err);
+    j->result = call(j);
     pthread_mutex_lock(&j->lock);
     j->done = true;
     left = j->left;
@@ -61,8 +87,8 @@ static void *work(void *arg)
     return NULL;
 }
 
-static struct job *job_new(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
-                           struct output *output)
+static struct job *job_new(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, struct output *output,
+                           bool budgeted)
 {
     struct job *j = calloc(1, sizeof *j);
     pthread_condattr_t attr;
@@ -74,16 +100,13 @@ static struct job *job_new(struct wasm_module *m, enum component_interface f, co
     j->limits = *l;
     j->output = output;
     arena_init(&j->arena, NULL, 0);
-    j->in = (struct image){ arena_str(&j->arena, in->head), arena_str(&j->arena, in->body), in->text };
+    j->arena.budgeted = budgeted;
     pthread_mutex_init(&j->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&j->ended, &attr);
     pthread_condattr_destroy(&attr);
-    if (!j->arena.failed)
-        return j;
-    job_free(j);
-    return NULL;
+    return j;
 }
 
 static struct timespec after_ms(uint64_t ms)
@@ -134,42 +157,49 @@ static bool wait_for(struct job *j)
     return done;
 }
 
-static int take(struct job *j, struct arena *arena, struct answer *ret, struct err *err)
+/* Starts J, waits, and takes what came of it. */
+static int run(struct job *j, struct arena *arena, union wasm_result *ret, struct err *err)
 {
-    struct str copy;
-
-    if (j->result < 0)
-        return err_set(err, j->result, "%s", j->err.message);
-    copy = arena_str(arena, (struct str){ (const char *)j->answer.p, j->answer.n });
-    if (!copy.p)
-        return err_set(err, ERR_NOMEM, "no memory for a plugin's answer of %zu bytes", j->answer.n);
-    *ret = (struct answer){ (const uint8_t *)copy.p, copy.n };
-    return 0;
-}
-
-int call_elsewhere(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
-                   struct output *output, struct arena *arena, struct answer *ret, struct err *err)
-{
-    struct job *j;
+    uint32_t timeout_ms = j->limits.timeout_ms;
     pthread_t thread;
     int r;
 
-    if (atomic_load(&m->runtime->sleepers) >= SLEEPERS_MAX)
-        return err_set(err, ERR_BUSY, "%d calls of plugins still sleep past their deadlines; no more are begun until one wakes up",
-                       SLEEPERS_MAX);
-    j = job_new(m, f, l, in, output);
-    if (!j)
-        return err_set(err, ERR_NOMEM, "no memory for a plugin's call");
     if (pthread_create(&thread, NULL, work, j) != 0) {
         job_free(j);
         return err_set(err, ERR_NOMEM, "no thread for a plugin that may sleep");
     }
     if (!wait_for(j)) {
         pthread_detach(thread);
-        return err_set(err, ERR_TIMEOUT, "the plugin slept past its deadline of %u ms", l->timeout_ms);
+        return err_set(err, ERR_TIMEOUT, "the plugin slept past its deadline of %u ms", timeout_ms);
     }
     pthread_join(thread, NULL);
-    r = take(j, arena, ret, err);
+    r = j->result;
+    if (r == 0) {
+        arena_take(arena, &j->arena);
+        *ret = j->out;
+    } else {
+        err_set(err, r, "%s", j->err.message);
+    }
     job_free(j);
     return r;
+}
+
+int call_elsewhere(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct wasm_values *values,
+                   struct output *output, struct arena *arena, union wasm_result *ret, struct err *err)
+{
+    struct job *j;
+    int r;
+
+    if (atomic_load(&m->runtime->sleepers) >= SLEEPERS_MAX)
+        return err_set(err, ERR_BUSY, "%d calls of plugins still sleep past their deadlines; no more are begun until one wakes up",
+                       SLEEPERS_MAX);
+    j = job_new(m, f, l, output, arena->budgeted);
+    if (!j)
+        return err_set(err, ERR_NOMEM, "no memory for a plugin's call");
+    r = image_write(values, &j->arena, &j->in, err);
+    if (r < 0) {
+        job_free(j);
+        return r;
+    }
+    return run(j, arena, ret, err);
 }

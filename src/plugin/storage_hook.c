@@ -93,14 +93,14 @@ void hook_set_timeout(struct hook *h, uint32_t ms)
 
 int hook_before(struct hook *h, const struct hook_call *c, struct arena *arena, struct hook_verdict *ret, struct err *err)
 {
-    struct image in;
-    struct answer answer;
-    int r = values_of_before(c, arena, &in, err);
+    union wasm_result result = { 0 };
+    struct wasm_values values;
+    int r = values_of_before(c, arena, &values, err);
 
     if (r == 0)
-        r = call_run(h->module, COMPONENT_BEFORE, &h->limits, &in, c->request_id, arena, &answer, err);
+        r = call_run(h->module, COMPONENT_BEFORE, &h->limits, &values, c->request_id, arena, &result, err);
     if (r == 0)
-        r = values_to_before(answer, arena, ret, err);
+        *ret = result.verdict;
     return r == 0 ? 0
                   : err_wrap(err, r, "before hook error for %s, continuing: hook error: WASM before() call failed",
                              hook_operation_log(c->op));
@@ -109,14 +109,14 @@ int hook_before(struct hook *h, const struct hook_call *c, struct arena *arena, 
 int hook_after(struct hook *h, const struct hook_call *c, struct str result_json, struct hook_pairs extra, struct arena *arena,
                struct hook_pairs *ret, struct err *err)
 {
-    struct image in;
-    struct answer answer;
-    int r = values_of_after(c, result_json, extra, arena, &in, err);
+    union wasm_result result = { 0 };
+    struct wasm_values values;
+    int r = values_of_after(c, result_json, extra, arena, &values, err);
 
     if (r == 0)
-        r = call_run(h->module, COMPONENT_AFTER, &h->limits, &in, c->request_id, arena, &answer, err);
+        r = call_run(h->module, COMPONENT_AFTER, &h->limits, &values, c->request_id, arena, &result, err);
     if (r == 0)
-        r = values_to_columns(answer, arena, ret, err);
+        *ret = result.columns;
     return r == 0 ? 0
                   : err_wrap(err, r, "after hook error for %s: hook error: WASM after() call failed", hook_operation_log(c->op));
 }

@@ -1,8 +1,11 @@
 /* plugin/suspended.c -- calls that begin on a loop, and may go on elsewhere
  *
- *   INSTANTIATING --> RUNNING --> over
- *        |               |
- *        +---------------+--- the slice is over: suspended, with the future's stack in the middle of the guest; finished or abandoned later
+ * A plain guest (plain.h):  BEGUN --> over
+ *                             \--- the slice is over: nothing is left of it; finished from the start
+ *
+ * Others, over the bridge:  INSTANTIATING --> RUNNING --> over
+ *                                |               |
+ *                                +---------------+--- the slice is over: suspended, with the future's stack in the middle of the guest; finished or abandoned later
  *
  * Only guests' own code is waited for: what the bridge does between those two (copying the image in and the answer out) is short, and is done in one go.
  * Deleting a future that has not ended makes the guest's stack unwind, in some microseconds.
@@ -10,13 +13,15 @@
 #include "plugin/call.h"
 
 #include "base/clock.h"
+#include "plugin/direct.h"
 
-enum state { INSTANTIATING, RUNNING, OVER };
+enum state { BEGUN, INSTANTIATING, RUNNING, OVER };
 
 struct wasm_call {
     struct call call;
     enum component_interface f;
-    struct image in; /* the bytes are the caller's */
+    struct wasm_values values; /* of a plain guest; what they point to is the caller's */
+    struct image in;           /* of others; the body's bytes are the caller's */
     struct arena *arena;
     enum state state;
     wasmtime_future *future; /* owned; of the state. It points to what follows, to call.instance and to call.context */
@@ -28,7 +33,7 @@ struct wasm_call {
 
 bool wasm_module_suspends(const struct wasm_module *m)
 {
-    return m->runtime->suspends && !m->uses_wasi;
+    return m->direct || (m->runtime->suspends && !m->uses_wasi);
 }
 
 static void instantiate(struct wasm_call *w)
@@ -71,16 +76,16 @@ static bool poll(struct wasm_call *w, int *ret)
 }
 
 /* What follows on the state at hand. */
-static int next(struct wasm_call *w, struct answer *ret)
+static int next(struct wasm_call *w, union wasm_result *ret)
 {
     if (w->state == INSTANTIATING)
         return run(w);
     w->state = OVER;
-    return call_get(&w->call, &w->piece, w->arena, ret);
+    return call_get(&w->call, w->f, &w->piece, w->arena, ret);
 }
 
 /* As far as it goes; then w->state is OVER, or the guest has been suspended. */
-static int go_on(struct wasm_call *w, bool may_suspend, struct answer *ret)
+static int go_on(struct wasm_call *w, bool may_suspend, union wasm_result *ret)
 {
     int r = 0;
 
@@ -98,18 +103,13 @@ static int go_on(struct wasm_call *w, bool may_suspend, struct answer *ret)
     return r;
 }
 
-int call_begun(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct image *in,
-               struct arena *arena, struct wasm_call **ret_rest, struct answer *ret, struct err *err)
+/* W is to be gone on with, elsewhere. */
+static int bridge_begun(struct wasm_call *w, const struct wasm_values *values, bool *ret_again, union wasm_result *ret)
 {
-    struct wasm_call *w = arena_new(arena, struct wasm_call);
-    int r;
+    int r = image_write(values, w->arena, &w->in, w->call.err);
 
-    *ret_rest = NULL;
-    if (!w)
-        return err_set(err, ERR_NOMEM, "no memory for a plugin's call");
-    if (!m->functions[f])
-        return err_set(err, ERR_INVALID, "the plugin does not export %.*s", STR_FMT(component_interface_name(f)));
-    *w = (struct wasm_call){ .call = { .m = m, .limits = *l, .err = err }, .f = f, .in = *in, .arena = arena };
+    if (r < 0)
+        return r;
     r = call_begin(&w->call);
     if (r < 0) {
         call_end(&w->call);
@@ -117,23 +117,56 @@ int call_begun(struct wasm_module *m, enum component_interface f, const struct w
     }
     instantiate(w);
     r = go_on(w, /* may_suspend= */ true, ret);
-    if (w->state != OVER) {
-        w->suspended_us = clock_now_us();
-        *ret_rest = w;
-    }
+    w->suspended_us = clock_now_us();
+    *ret_again = w->state != OVER;
     return r;
 }
 
-int call_finished(struct wasm_call *w, struct arena **ret_arena, struct answer *ret, struct err *err)
+static int direct_begun(struct wasm_call *w, const struct wasm_values *values, bool *ret_again, union wasm_result *ret)
 {
-    *ret_arena = w->arena;
-    w->call.err = err;
-    w->call.deadline_us += clock_now_us() - w->suspended_us;
+    struct call *c = &w->call;
+
+    w->values = *values;
+    return direct_call(c->m, w->f, &c->limits, values, /* on_loop= */ true, w->arena, ret_again, ret, c->err);
+}
+
+int call_begun(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct wasm_values *values,
+               struct arena *arena, struct wasm_call **ret_rest, union wasm_result *ret, struct err *err)
+{
+    struct wasm_call *w = arena_new(arena, struct wasm_call);
+    bool again = false;
+    int r;
+
+    *ret_rest = NULL;
+    if (!w)
+        return err_set(err, ERR_NOMEM, "no memory for a plugin's call");
+    if (!(m->exports & 1u << f))
+        return err_set(err, ERR_INVALID, "the plugin does not export %.*s", STR_FMT(component_interface_name(f)));
+    w->call = (struct call){ .m = m, .limits = *l, .err = err };
+    w->f = f;
+    w->arena = arena;
+    r = (m->direct ? direct_begun : bridge_begun)(w, values, &again, ret);
+    if (again)
+        *ret_rest = w;
+    return r;
+}
+
+int call_finished(struct wasm_call *w, union wasm_result *ret, struct err *err)
+{
+    struct call *c = &w->call;
+    bool again;
+
+    if (w->state == BEGUN)
+        return direct_call(c->m, w->f, &c->limits, &w->values, /* on_loop= */ false, w->arena, &again, ret, err);
+    c->err = err;
+    c->deadline_us += clock_now_us() - w->suspended_us;
     return go_on(w, /* may_suspend= */ false, ret);
 }
 
 void wasm_call_abandon(struct wasm_call *w)
 {
+    if (w->state == BEGUN)
+        return;
     w->call.api->wasmtime_call_future_delete(STEAL(w->future));
     call_end(&w->call);
 }

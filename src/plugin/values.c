@@ -4,89 +4,6 @@
 
 /* ---- arguments ---- */
 
-/* An image being written. Two rows of words (arguments, then tables), then texts; all sizes are known before the first byte is written. */
-struct writer {
-    char *p;
-    size_t argument, table, text; /* where the next one goes, in bytes from P */
-};
-
-static void put_word_at(struct writer *w, size_t at, size_t v)
-{
-    for (int i = 0; i < 4; i++)
-        w->p[at + (size_t)i] = (char)(v >> (7 * i) & 0x7f);
-}
-
-static void put_word(struct writer *w, size_t *row, size_t v)
-{
-    put_word_at(w, *row, v);
-    *row += 4;
-}
-
-static void put_text(struct writer *w, size_t *row, struct str s)
-{
-    put_word(w, row, BRIDGE_IMAGE + w->text);
-    put_word(w, row, s.n);
-    if (s.n > 0)
-        memcpy(w->p + w->text, s.p, s.n);
-    w->text += s.n;
-}
-
-static void put_pairs(struct writer *w, const struct wasm_header *v, size_t n)
-{
-    put_word(w, &w->argument, BRIDGE_IMAGE + w->table);
-    put_word(w, &w->argument, n);
-    for (size_t i = 0; i < n; i++) {
-        put_text(w, &w->table, v[i].name);
-        put_text(w, &w->table, v[i].value);
-    }
-}
-
-static size_t pairs_bytes(const struct wasm_header *v, size_t n)
-{
-    size_t sum = 0;
-
-    for (size_t i = 0; i < n; i++)
-        sum += 16 + v[i].name.n + v[i].value.n;
-    return sum;
-}
-
-/* Room for an image of so many arguments, and what stands behind them. Sizes of our own requests cannot overflow; whether they fit is checked here. */
-static int begin(struct writer *w, size_t arguments, size_t pairs_n, size_t rest, size_t body, size_t *ret_head,
-                 struct arena *arena, struct err *err)
-{
-    size_t words = 1 + arguments + 4 * pairs_n;
-    size_t head = 4 * (1 + arguments) + rest;
-    bool join = body <= VALUES_JOIN_MAX;
-
-    head += head & 1; /* see BRIDGE_PIECE: pieces of bytes have even lengths */
-    if (head >= VALUES_IMAGE_MAX || body >= VALUES_IMAGE_MAX - head)
-        return err_set(err, ERR_LIMIT, "%zu bytes are more than can be given to a plugin (256 MiB)", head + body);
-    w->p = arena_alloc(arena, head + (join ? body : 0) + 1);
-    if (!w->p)
-        return err_set(err, ERR_NOMEM, "no memory for a plugin's arguments");
-    w->argument = 4;
-    w->table = 4 * (1 + arguments);
-    w->text = w->table + 16 * pairs_n;
-    w->p[head - 1] = 0; /* the byte that makes it even */
-    put_word_at(w, 0, words);
-    *ret_head = head;
-    return 0;
-}
-
-static void end(struct writer *w, size_t head, struct str body, struct image *ret)
-{
-    ret->text = utf8_valid(body);
-    if (body.n > VALUES_JOIN_MAX) {
-        ret->head = (struct str){ w->p, head };
-        ret->body = body;
-        return;
-    }
-    if (body.n > 0)
-        memcpy(w->p + head, body.p, body.n);
-    ret->head = (struct str){ w->p, head + body.n };
-    ret->body = STR_NONE;
-}
-
 /* SMG shows plugins the headers whose values are visible ASCII (and tab); names are. */
 static bool can_show(struct str value)
 {
@@ -143,118 +60,130 @@ static struct str as_text(struct str s, struct arena *arena)
     return (struct str){ p, p ? n : 0 };
 }
 
-int values_of_request(const struct wasm_request *req, struct arena *arena, struct image *ret, struct err *err)
+static void add(struct wasm_values *v, struct wasm_value value)
 {
-    struct str method = as_text(req->method, arena), path = as_text(req->path, arena), query = as_text(req->query, arena);
-    struct str id = as_text(req->request_id, arena);
-    struct wasm_headers h = shown(req->headers, arena);
-    struct writer w;
-    size_t head;
-    int r;
-
-    r = begin(&w, 14, h.n, pairs_bytes(h.v, h.n) + method.n + path.n + query.n + id.n, req->body.n, &head, arena, err);
-    if (r < 0)
-        return r;
-    put_text(&w, &w.argument, method);
-    put_text(&w, &w.argument, path);
-    put_text(&w, &w.argument, query);
-    put_pairs(&w, h.v, h.n);
-    put_word(&w, &w.argument, BRIDGE_IMAGE + head);
-    put_word(&w, &w.argument, req->body.n);
-    put_text(&w, &w.argument, id);
-    put_word(&w, &w.argument, req->now_ms & ((1u << BRIDGE_WORD_BITS) - 1));
-    put_word(&w, &w.argument, req->now_ms >> BRIDGE_WORD_BITS);
-    end(&w, head, req->body, ret);
-    return arena->failed ? err_set(err, ERR_NOMEM, "no memory for a plugin's arguments") : 0;
+    v->v[v->n++] = value;
 }
 
-int values_of_response(const struct wasm_response *resp, struct arena *arena, struct image *ret, struct err *err)
+static void add_text(struct wasm_values *v, struct str s, struct arena *arena)
 {
-    struct wasm_headers h = shown(resp->headers, arena);
-    struct writer w;
-    size_t head;
-    int r;
-
-    r = begin(&w, 5, h.n, pairs_bytes(h.v, h.n), resp->body.n, &head, arena, err);
-    if (r < 0)
-        return r;
-    put_word(&w, &w.argument, resp->status);
-    put_pairs(&w, h.v, h.n);
-    put_word(&w, &w.argument, BRIDGE_IMAGE + head);
-    put_word(&w, &w.argument, resp->body.n);
-    end(&w, head, resp->body, ret);
-    return arena->failed ? err_set(err, ERR_NOMEM, "no memory for a plugin's arguments") : 0;
+    add(v, (struct wasm_value){ .kind = VALUE_TEXT, .bytes = as_text(s, arena) });
 }
 
-/* ---- arguments of hooks ---- */
-
-/* Pairs as the writer takes them, and as text. */
-static struct wasm_headers as_pairs(struct hook_pairs all, struct arena *arena)
+static void add_word(struct wasm_values *v, uint32_t n)
 {
-    struct wasm_header *v = arena_array(arena, all.n, sizeof *v);
-
-    for (size_t i = 0; v && i < all.n; i++)
-        v[i] = (struct wasm_header){ as_text(all.v[i].name, arena), as_text(all.v[i].value, arena) };
-    return (struct wasm_headers){ v, v ? all.n : 0 };
+    add(v, (struct wasm_value){ .kind = VALUE_WORD, .number = n });
 }
 
-int values_of_before(const struct hook_call *c, struct arena *arena, struct image *ret, struct err *err)
+static void add_headers(struct wasm_values *v, struct wasm_headers all, struct arena *arena)
 {
-    struct wasm_headers context = as_pairs(c->context, arena);
-    struct str payload = as_text(c->payload, arena);
-    struct writer w;
-    size_t head;
-    int r;
+    add(v, (struct wasm_value){ .kind = VALUE_PAIRS, .pairs = shown(all, arena) });
+}
 
-    r = begin(&w, 5, context.n, pairs_bytes(context.v, context.n) + payload.n, 0, &head, arena, err);
-    if (r < 0)
-        return r;
-    put_word(&w, &w.argument, c->op);
-    put_pairs(&w, context.v, context.n);
-    put_text(&w, &w.argument, payload);
-    end(&w, head, STR_NONE, ret);
-    return arena->failed ? err_set(err, ERR_NOMEM, "no memory for a hook's arguments") : 0;
+static size_t bytes_of(const struct wasm_value *v)
+{
+    size_t n = v->bytes.n;
+
+    for (size_t i = 0; i < v->pairs.n; i++)
+        n += VALUES_PAIR_BYTES + v->pairs.v[i].name.n + v->pairs.v[i].value.n;
+    return n;
+}
+
+/* Sizes of our own requests cannot overflow; whether a guest can be given so much is checked here. */
+static int end(const struct wasm_values *v, struct arena *arena, struct err *err)
+{
+    size_t n = 0;
+
+    if (arena->failed)
+        return err_set(err, ERR_NOMEM, "no memory for a plugin's arguments");
+    for (size_t i = 0; i < v->n; i++)
+        n += bytes_of(&v->v[i]);
+    return n < VALUES_BYTES_MAX ? 0 : err_set(err, ERR_LIMIT, "%zu bytes are more than can be given to a plugin (255 MiB)", n);
+}
+
+int values_of_request(const struct wasm_request *req, struct arena *arena, struct wasm_values *ret, struct err *err)
+{
+    ret->n = 0;
+    add_text(ret, req->method, arena);
+    add_text(ret, req->path, arena);
+    add_text(ret, req->query, arena);
+    add_headers(ret, req->headers, arena);
+    add(ret, (struct wasm_value){ .kind = VALUE_BYTES, .bytes = req->body });
+    add_text(ret, req->request_id, arena);
+    add(ret, (struct wasm_value){ .kind = VALUE_LONG, .number = req->now_ms });
+    return end(ret, arena, err);
+}
+
+int values_of_response(const struct wasm_response *resp, struct arena *arena, struct wasm_values *ret, struct err *err)
+{
+    ret->n = 0;
+    add_word(ret, resp->status);
+    add_headers(ret, resp->headers, arena);
+    add(ret, (struct wasm_value){ .kind = VALUE_BYTES, .bytes = resp->body });
+    return end(ret, arena, err);
+}
+
+static void add_pairs(struct wasm_values *v, struct hook_pairs all, struct arena *arena)
+{
+    struct wasm_header *h = arena_array(arena, all.n, sizeof *h);
+
+    for (size_t i = 0; h && i < all.n; i++)
+        h[i] = (struct wasm_header){ as_text(all.v[i].name, arena), as_text(all.v[i].value, arena) };
+    add(v, (struct wasm_value){ .kind = VALUE_PAIRS, .pairs = { h, h ? all.n : 0 } });
+}
+
+int values_of_before(const struct hook_call *c, struct arena *arena, struct wasm_values *ret, struct err *err)
+{
+    ret->n = 0;
+    add_word(ret, c->op);
+    add_pairs(ret, c->context, arena);
+    add_text(ret, c->payload, arena);
+    return end(ret, arena, err);
 }
 
 int values_of_after(const struct hook_call *c, struct str result_json, struct hook_pairs extra, struct arena *arena,
-                    struct image *ret, struct err *err)
+                    struct wasm_values *ret, struct err *err)
 {
-    struct wasm_headers context = as_pairs(c->context, arena), columns = as_pairs(extra, arena);
-    struct str payload = as_text(c->payload, arena), result = as_text(result_json, arena);
-    struct writer w;
-    size_t head;
-    int r;
-
-    r = begin(&w, 9, context.n + columns.n,
-              pairs_bytes(context.v, context.n) + pairs_bytes(columns.v, columns.n) + payload.n + result.n, 0, &head, arena, err);
-    if (r < 0)
-        return r;
-    put_word(&w, &w.argument, c->op);
-    put_pairs(&w, context.v, context.n);
-    put_text(&w, &w.argument, payload);
-    put_text(&w, &w.argument, result);
-    put_pairs(&w, columns.v, columns.n);
-    end(&w, head, STR_NONE, ret);
-    return arena->failed ? err_set(err, ERR_NOMEM, "no memory for a hook's arguments") : 0;
+    ret->n = 0;
+    add_word(ret, c->op);
+    add_pairs(ret, c->context, arena);
+    add_text(ret, c->payload, arena);
+    add_text(ret, result_json, arena);
+    add_pairs(ret, extra, arena);
+    return end(ret, arena, err);
 }
 
 /* ---- answers ---- */
 
-/* Reading is sticky: a place outside of the answer gives zeros and sets WRONG. */
+/* Reading is sticky: a place outside of the memory gives zeros and sets WRONG. */
 struct lift {
     struct answer a;
     struct arena *arena;
-    bool wrong, many;
+    const char *wrong; /* the first thing that makes no sense; NULL = none yet */
+    bool many, much;
 };
 
-/* N bytes at ADDRESS of the bridge's memory. */
+static void wrong(struct lift *l, const char *what)
+{
+    if (!l->wrong)
+        l->wrong = what;
+}
+
+static uint32_t aligned(struct lift *l, uint32_t address)
+{
+    if (address % VALUES_ALIGNMENT != 0)
+        wrong(l, "a pointer is not aligned");
+    return address;
+}
+
+/* N bytes at ADDRESS of the memory. */
 static const uint8_t *at(struct lift *l, uint32_t address, uint64_t n)
 {
-    if (address < BRIDGE_ANSWER || address - BRIDGE_ANSWER > l->a.n || n > l->a.n - (address - BRIDGE_ANSWER)) {
-        l->wrong = true;
+    if (address < l->a.from || address - l->a.from > l->a.n || n > l->a.n - (address - l->a.from)) {
+        wrong(l, "a pointer is out of bounds");
         return NULL;
     }
-    return l->a.p + (address - BRIDGE_ANSWER);
+    return l->a.p + (address - l->a.from);
 }
 
 static uint8_t get_8(struct lift *l, uint32_t address)
@@ -287,7 +216,14 @@ static struct str get_bytes(struct lift *l, uint32_t address)
     if (n == 0)
         return STR_NONE; /* the pointer of an empty list says nothing */
     p = at(l, from, n);
-    return p ? (struct str){ (const char *)p, n } : STR_NONE;
+    if (!p || !l->a.passing)
+        return (struct str){ (const char *)p, p ? n : 0 };
+    if (n > l->a.room) {
+        l->much = true;
+        return STR_NONE;
+    }
+    l->a.room -= n;
+    return arena_str(l->arena, (struct str){ (const char *)p, n });
 }
 
 static struct str get_text(struct lift *l, uint32_t address)
@@ -295,7 +231,7 @@ static struct str get_text(struct lift *l, uint32_t address)
     struct str s = get_bytes(l, address);
 
     if (!utf8_valid(s))
-        l->wrong = true;
+        wrong(l, "a text is not UTF-8");
     return s;
 }
 
@@ -305,11 +241,12 @@ static size_t get_list(struct lift *l, uint32_t address, uint32_t size, uint32_t
     uint32_t n = get_32(l, address + 4);
 
     *ret_from = get_32(l, address);
-    if (n > VALUES_HEADERS_MAX) {
-        l->many = true;
+    if (n == 0)
+        return 0; /* the pointer of an empty list says nothing */
+    if (!at(l, aligned(l, *ret_from), (uint64_t)n * size))
         return 0;
-    }
-    return n > 0 && at(l, *ret_from, (uint64_t)n * size) ? n : 0;
+    l->many = l->many || n > VALUES_HEADERS_MAX;
+    return l->many ? 0 : n;
 }
 
 static struct wasm_headers get_pairs(struct lift *l, uint32_t address)
@@ -337,10 +274,10 @@ static int lifted(const struct lift *l, struct err *err)
 {
     if (l->many)
         return err_set(err, ERR_LIMIT, "the plugin's answer has a list of more than %d entries", VALUES_HEADERS_MAX);
+    if (l->much)
+        return err_set(err, ERR_LIMIT, "the plugin's answer is larger than the memory that it may have");
     if (l->wrong)
-        return err_set(
-            err, ERR_INVALID,
-            "the plugin's answer makes no sense: it points outside of itself, or has a variant or a text that does not exist");
+        return err_set(err, ERR_INVALID, "the plugin's answer makes no sense: %s", l->wrong);
     if (l->arena->failed)
         return err_set(err, ERR_NOMEM, "no memory for a plugin's answer");
     return 0;
@@ -351,7 +288,8 @@ static void get_modify(struct lift *l, uint32_t from, struct wasm_action *ret)
     uint8_t status = get_8(l, from), body = get_8(l, from + 28);
     uint32_t names;
 
-    l->wrong = l->wrong || status > 1 || body > 1;
+    if (status > 1 || body > 1)
+        wrong(l, "an option is neither there nor not there");
     ret->type = WASM_MODIFY;
     ret->has_status = status == 1;
     ret->status = ret->has_status ? get_16(l, from + 2) : 0;
@@ -369,62 +307,55 @@ static void get_modify(struct lift *l, uint32_t from, struct wasm_action *ret)
     ret->body = ret->has_body ? get_bytes(l, from + 32) : STR_NONE;
 }
 
-int values_to_action(struct answer a, struct arena *arena, struct wasm_action *ret, struct err *err)
+static void get_action(struct lift *l, uint32_t from, struct wasm_action *ret)
 {
-    struct lift l = { .a = a, .arena = arena };
-    struct wasm_action action = { 0 };
-    int r;
-
-    switch (get_8(&l, BRIDGE_RETURNED)) {
+    switch (get_8(l, from)) {
     case 0:
-        action.type = WASM_CONTINUE;
+        ret->type = WASM_CONTINUE;
         break;
     case 1:
-        action.type = WASM_REJECT;
-        action.status = get_16(&l, BRIDGE_RETURNED + 4);
+        ret->type = WASM_REJECT;
+        ret->status = get_16(l, from + 4);
         break;
     case 2:
-        get_modify(&l, BRIDGE_RETURNED + 4, &action);
+        get_modify(l, from + 4, ret);
         break;
     default:
-        l.wrong = true;
+        wrong(l, "a variant does not exist");
     }
-    r = lifted(&l, err);
-    if (r == 0)
-        *ret = action;
-    return r;
 }
 
-int values_to_before(struct answer a, struct arena *arena, struct hook_verdict *ret, struct err *err)
+static void get_verdict(struct lift *l, uint32_t from, struct hook_verdict *ret)
 {
-    struct lift l = { .a = a, .arena = arena };
-    struct hook_verdict v = { 0 };
-    int r;
-
-    switch (get_8(&l, BRIDGE_RETURNED)) {
+    switch (get_8(l, from)) {
     case 0:
-        v.columns = get_columns(&l, BRIDGE_RETURNED + 4);
+        ret->columns = get_columns(l, from + 4);
         break;
     case 1:
-        v.reject = true;
-        v.reason = get_text(&l, BRIDGE_RETURNED + 4);
+        ret->reject = true;
+        ret->reason = get_text(l, from + 4);
         break;
     default:
-        l.wrong = true;
+        wrong(l, "a variant does not exist");
     }
-    r = lifted(&l, err);
-    if (r == 0)
-        *ret = v;
-    return r;
 }
 
-int values_to_columns(struct answer a, struct arena *arena, struct hook_pairs *ret, struct err *err)
+int values_to_result(enum component_interface f, struct answer a, struct arena *arena, union wasm_result *ret, struct err *err)
 {
     struct lift l = { .a = a, .arena = arena };
-    struct hook_pairs columns = get_columns(&l, BRIDGE_RETURNED);
-    int r = lifted(&l, err);
 
-    if (r == 0)
-        *ret = columns;
-    return r;
+    memset(ret, 0, sizeof *ret);
+    a.returned = aligned(&l, a.returned);
+    switch (f) {
+    case COMPONENT_ON_REQUEST:
+    case COMPONENT_ON_RESPONSE:
+        get_action(&l, a.returned, &ret->action);
+        break;
+    case COMPONENT_BEFORE:
+        get_verdict(&l, a.returned, &ret->verdict);
+        break;
+    default:
+        ret->columns = get_columns(&l, a.returned);
+    }
+    return lifted(&l, err);
 }

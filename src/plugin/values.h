@@ -1,40 +1,67 @@
-/* plugin/values.h -- arguments into an image that the bridge understands, and answers out of one (bridge.h draws both)
+/* plugin/values.h -- what the functions of the worlds take and return, as values of C
  *
- * The layouts are those of the canonical ABI for 32-bit memories (spec wasm-plugins 3.3, 4.1). An answer has been checked by the library when it arrives here; it is checked again, because every pointer in it came
- * from a guest in the end: nothing is read outside of it.
+ *   request, response, hook's call --values_of_...--> struct wasm_values --image.h--> the bridge's memory --> guest
+ *                                                            \--direct.h--------------------------------> guest's memory
+ *   struct answer, somebody's memory --values_to_result--> union wasm_result
+ *
+ * The layouts in memory are those of the canonical ABI for 32-bit memories (spec wasm-plugins 3.3, 4.1). Every pointer in an answer came from a guest: nothing is read outside of the memory that it was found in.
  */
 #pragma once
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "plugin/bridge.h"
+#include "plugin/component.h"
 #include "plugin/storage_hook.h"
 #include "plugin/wasm.h"
 
-#define VALUES_HEADERS_MAX 1000                            /* entries of one list of an answer */
-#define VALUES_IMAGE_MAX   ((size_t)1 << BRIDGE_WORD_BITS) /* bytes: an address is a word */
-#define VALUES_JOIN_MAX    ((size_t)64 << 10)              /* a body up to this size is copied behind the head: one call less */
+#define VALUES_HEADERS_MAX 1000                /* entries of one list of an answer */
+#define VALUES_BYTES_MAX   ((size_t)255 << 20) /* of all arguments of a call */
+#define VALUES_MAX         7                   /* arguments of the function that has the most */
+#define VALUES_PAIR_BYTES  16                  /* of a pair of texts in a list: pointer, length, pointer, length */
+#define VALUES_ALIGNMENT   4u                  /* of lists of pairs and texts, and of what a function returns */
 
-/* The arguments of one call: the bytes of HEAD, then those of BODY. */
-struct image {
-    struct str head, body;
-    bool text; /* both are UTF-8 */
+enum wasm_value_kind {
+    VALUE_WORD,  /* number: 32 bits */
+    VALUE_LONG,  /* number: 64 bits */
+    VALUE_TEXT,  /* bytes, which are UTF-8 */
+    VALUE_BYTES, /* bytes; a call has one of these at most, its body */
+    VALUE_PAIRS, /* a list of texts by twos */
 };
-
-/* What the guest's function returned: the bridge's memory from BRIDGE_ANSWER on. */
-struct answer {
-    const uint8_t *p;
+struct wasm_value {
+    enum wasm_value_kind kind;
+    uint64_t number;
+    struct str bytes;
+    struct wasm_headers pairs;
+};
+struct wasm_values {
+    struct wasm_value v[VALUES_MAX];
     size_t n;
 };
 
-/* ERR_NOMEM; ERR_LIMIT past VALUES_IMAGE_MAX. RET points into ARENA and, for a large body, to the caller's. */
-int values_of_request(const struct wasm_request *req, struct arena *arena, struct image *ret, struct err *err) _must_check_;
-int values_of_response(const struct wasm_response *resp, struct arena *arena, struct image *ret, struct err *err) _must_check_;
-int values_of_before(const struct hook_call *c, struct arena *arena, struct image *ret, struct err *err) _must_check_;
-int values_of_after(const struct hook_call *c, struct str result_json, struct hook_pairs extra, struct arena *arena,
-                    struct image *ret, struct err *err) _must_check_;
+/* What a function returned, and the memory that it points into. */
+struct answer {
+    const uint8_t *p; /* the bytes of the memory at FROM and on */
+    size_t n;
+    uint32_t from;
+    uint32_t returned; /* address */
+    bool passing;      /* the memory goes away: texts and bytes are to be copied */
+    size_t room;       /* of one that passes: bytes that may be copied; a small memory can name a large text a thousand times */
+};
 
-/* ERR_INVALID, ERR_LIMIT, ERR_NOMEM. Texts point into the answer, lists into ARENA. */
-int values_to_action(struct answer a, struct arena *arena, struct wasm_action *ret, struct err *err) _must_check_;
-int values_to_before(struct answer a, struct arena *arena, struct hook_verdict *ret, struct err *err) _must_check_;
-int values_to_columns(struct answer a, struct arena *arena, struct hook_pairs *ret, struct err *err) _must_check_;
+union wasm_result {
+    struct wasm_action action;   /* of on-request and on-response */
+    struct hook_verdict verdict; /* before */
+    struct hook_pairs columns;   /* after */
+};
+
+/* ERR_NOMEM; ERR_LIMIT past VALUES_BYTES_MAX. RET points to the caller's and into ARENA. */
+int values_of_request(const struct wasm_request *req, struct arena *arena, struct wasm_values *ret, struct err *err) _must_check_;
+int values_of_response(const struct wasm_response *resp, struct arena *arena, struct wasm_values *ret,
+                       struct err *err) _must_check_;
+int values_of_before(const struct hook_call *c, struct arena *arena, struct wasm_values *ret, struct err *err) _must_check_;
+int values_of_after(const struct hook_call *c, struct str result_json, struct hook_pairs extra, struct arena *arena,
+                    struct wasm_values *ret, struct err *err) _must_check_;
+
+/* ERR_INVALID; ERR_LIMIT past VALUES_HEADERS_MAX or the answer's room; ERR_NOMEM. Lists are in ARENA; texts and bytes there, too, or in the answer when it stays. */
+int values_to_result(enum component_interface f, struct answer a, struct arena *arena, union wasm_result *ret,
+                     struct err *err) _must_check_;

@@ -21,6 +21,7 @@ struct wasm_runtime_config {
     size_t max_stack_bytes;
     unsigned threads; /* calls at the same time, for the pools of the library */
     unsigned loops;   /* those that may begin calls beside that; 0 = none does */
+    bool bridge_only; /* for comparisons: call plain guests (plugin/plain.h) through their components, too */
     wasm_output *output;
     void *owner;
 };
@@ -93,15 +94,16 @@ int wasm_call_on_response(struct wasm_module *m, const struct wasm_limits *l, co
  *   wasm_begin_on_request, on the loop --the guest answers within WASM_SLICE_US--> the answer
  *                                       \--it does not--> *RET_REST: wasm_call_finish, on a thread that may wait, or wasm_call_abandon, anywhere
  *
- * Most plugins take some microseconds: less than it takes to hand a request to another thread and back. The guest runs on a stack of its own, so that it can be stopped where it is and carried on by another
- * thread. Time is looked at with every tick of the runtime's clock (2 ms): a loop is held for WASM_SLICE_US of its own processor time and two ticks at most.
+ * Most plugins take some microseconds: less than it takes to hand a request to another thread and back. A plain guest (plugin/plain.h) can ask nobody and change nothing but itself, so it is stopped and begun again
+ * from the start; another one runs on a stack of its own, is stopped where it is and carried on by another thread. Time is looked at with every tick of the runtime's clock (2 ms): a loop is held for WASM_SLICE_US of its
+ * own processor time and two ticks at most.
  */
 #define WASM_SLICE_US      1000
 #define WASM_SUSPENDED_MAX 2u /* calls per loop that may be suspended at a time, by whoever begins them */
 
 struct wasm_call; /* a suspended call, in the arena that it was given */
 
-/* Whether calls of M can be begun so: the library can do it, and M uses nothing of WASI, which could wait in the host. */
+/* Whether calls of M can be begun so: M is plain; or the library can suspend calls, and M uses nothing of WASI, which could wait in the host. */
 bool wasm_module_suspends(const struct wasm_module *m);
 
 /* As wasm_call_on_request when *RET_REST is NULL. Else 0, and everything that was given, but L and ERR, must stay where it is until the call is finished or abandoned; time that it was suspended does not count. */

@@ -4,6 +4,7 @@
  * and every call goes through a table of pointers, which library.c fills.
  * The structures that cross the border by value have had the same size and layout from version 39 on (spec wasm-plugins 7.1); the asserts below keep ours that way.
  * Of the value model of components we use two kinds, a string and a 32-bit number: bytes travel in strings (bridge.h says how), because a list<u8> would cost 32 bytes per byte.
+ * Core modules are called without a check of types at each call (wasmtime_func_call_unchecked): direct.c looks at them once.
  * A string that is handed to the library must be valid UTF-8: the library ends the process on one that is not.
  * Errors: a function that returns a wasmtime_error gives it away; NULL is success. runtime.c turns one into a struct err.
  */
@@ -26,6 +27,13 @@ typedef struct wasmtime_opaque_func_type wasmtime_func_type;
 typedef struct wasmtime_opaque_export wasmtime_export;
 typedef struct wasmtime_opaque_wasi wasmtime_wasi;
 typedef struct wasmtime_opaque_future wasmtime_future;
+typedef struct wasmtime_opaque_core wasmtime_core; /* a core module; wasmtime_module_t */
+typedef struct wasmtime_opaque_core_linker wasmtime_core_linker;
+typedef struct wasmtime_opaque_core_pre
+    wasmtime_core_pre; /* a core module whose imports have been found; wasmtime_instance_pre_t */
+typedef struct wasmtime_opaque_core_type wasmtime_core_type; /* of a core function; wasm_functype_t */
+typedef struct wasmtime_opaque_value_type wasmtime_value_type;
+typedef struct wasmtime_opaque_trap wasmtime_trap;
 
 /* Bytes of the library's own heap: made by wasm_byte_vec_new, freed by wasm_byte_vec_delete. */
 struct wasmtime_bytes {
@@ -53,11 +61,53 @@ struct wasmtime_instance {
     uint64_t room[2];
 };
 
+/* Of core modules. */
+struct wasmtime_core_instance {
+    uint64_t room[2];
+};
+
+struct wasmtime_core_func {
+    uint64_t room[2];
+};
+
+struct wasmtime_memory {
+    uint64_t room[3];
+};
+
+enum wasmtime_extern_kind { WASMTIME_FUNC = 0, WASMTIME_MEMORY = 3 };
+
+/* What an instance exports. Functions and memories own nothing. */
+struct wasmtime_extern {
+    uint8_t kind; /* enum wasmtime_extern_kind */
+    union {
+        struct wasmtime_core_func func;
+        struct wasmtime_memory memory;
+        uint64_t room[3]; /* the largest of the kinds that we do not use */
+    } of;
+};
+
+enum wasmtime_value_kind { WASMTIME_I32, WASMTIME_I64 };
+
+/* An argument or result of a call that is not checked; what is not used of it is zero. */
+union wasmtime_raw {
+    uint32_t i32;
+    uint64_t i64;
+    uint64_t room[2];
+};
+
+/* Types, owned by what they were asked of. */
+struct wasmtime_value_types {
+    size_t n;
+    wasmtime_value_type **v;
+};
+
 _Static_assert(sizeof(struct wasmtime_val) == 32 && offsetof(struct wasmtime_val, of) == 8,
                "a component value of wasmtime's C API");
 _Static_assert(sizeof(struct wasmtime_func) == 24, "a component function of wasmtime's C API");
 _Static_assert(sizeof(struct wasmtime_instance) == 16, "a component instance of wasmtime's C API");
 _Static_assert(sizeof(struct wasmtime_bytes) == 16, "a vector of bytes of wasmtime's C API");
+_Static_assert(sizeof(struct wasmtime_extern) == 32 && offsetof(struct wasmtime_extern, of) == 8, "an export of wasmtime's C API");
+_Static_assert(sizeof(union wasmtime_raw) == 16, "a value that is not checked of wasmtime's C API");
 
 enum { WASMTIME_DEADLINE_CONTINUE, WASMTIME_DEADLINE_YIELD };
 /* Told when a store's deadline has passed. An error that it returns ends the call; else the guest goes on, or yields (a future's poll returns), and *RET_TICKS later this is called again. */
@@ -131,7 +181,30 @@ typedef ptrdiff_t wasmtime_on_output(void *data, const unsigned char *bytes, siz
     X(void, wasmtime_error_message, (const wasmtime_error *, struct wasmtime_bytes *))                                        \
     X(void, wasmtime_error_delete, (wasmtime_error *))                                                                        \
     X(wasmtime_error *, wasmtime_error_new, (const char *))                                                                   \
-    X(wasmtime_error *, wasmtime_wat2wasm, (const char *, size_t, struct wasmtime_bytes *))
+    X(wasmtime_error *, wasmtime_wat2wasm, (const char *, size_t, struct wasmtime_bytes *))                                   \
+    X(wasmtime_error *, wasmtime_module_new, (wasmtime_engine *, const char *, size_t, wasmtime_core **))                     \
+    X(void, wasmtime_module_delete, (wasmtime_core *))                                                                        \
+    X(wasmtime_core_linker *, wasmtime_linker_new, (wasmtime_engine *))                                                       \
+    X(void, wasmtime_linker_delete, (wasmtime_core_linker *))                                                                 \
+    X(wasmtime_error *, wasmtime_linker_instantiate_pre,                                                                      \
+      (const wasmtime_core_linker *, const wasmtime_core *, wasmtime_core_pre **))                                            \
+    X(void, wasmtime_instance_pre_delete, (wasmtime_core_pre *))                                                              \
+    X(wasmtime_error *, wasmtime_instance_pre_instantiate,                                                                    \
+      (const wasmtime_core_pre *, wasmtime_context *, struct wasmtime_core_instance *, wasmtime_trap **))                     \
+    X(bool, wasmtime_instance_export_get,                                                                                     \
+      (wasmtime_context *, const struct wasmtime_core_instance *, const char *, size_t, struct wasmtime_extern *))            \
+    X(void, wasmtime_extern_delete, (struct wasmtime_extern *))                                                               \
+    X(uint8_t *, wasmtime_memory_data, (const wasmtime_context *, const struct wasmtime_memory *))                            \
+    X(size_t, wasmtime_memory_data_size, (const wasmtime_context *, const struct wasmtime_memory *))                          \
+    X(wasmtime_error *, wasmtime_func_call_unchecked,                                                                         \
+      (wasmtime_context *, const struct wasmtime_core_func *, union wasmtime_raw *, size_t, wasmtime_trap **))                \
+    X(wasmtime_core_type *, wasmtime_func_type, (const wasmtime_context *, const struct wasmtime_core_func *))                \
+    X(void, wasm_functype_delete, (wasmtime_core_type *))                                                                     \
+    X(const struct wasmtime_value_types *, wasm_functype_params, (const wasmtime_core_type *))                                \
+    X(const struct wasmtime_value_types *, wasm_functype_results, (const wasmtime_core_type *))                               \
+    X(uint8_t, wasm_valtype_kind, (const wasmtime_value_type *))                                                              \
+    X(void, wasm_trap_message, (const wasmtime_trap *, struct wasmtime_bytes *))                                              \
+    X(void, wasm_trap_delete, (wasmtime_trap *))
 
 /* What newer versions can be asked for beyond that; NULL where the library has no such function. */
 #define WASMTIME_OPTIONAL(X)                                                                                                    \

@@ -63,7 +63,7 @@ def test_the_log_example_writes_lines_and_headers(plugins):
     with plugins.attached(("header_log", "OnRequest", "OnResponse")):
         r = plugins.chat({"x-request-id": "req-of-the-log", "x-debug": "1"})
     assert r.status_code == 200 and r.headers["x-answer-bytes"] == str(len(r.content))
-    wait_until(lambda: "answered 200, bytes: " in plugins.gateway.output(), what="the plugin's line")
+    wait_until(lambda: all(words in plugins.gateway.output() for words in ("POST /v1/chat/completions, bytes: ", "answered 200, bytes: ")), what="the plugin's lines")
     line = next(l for l in plugins.gateway.output().splitlines() if "POST /v1/chat/completions, bytes: " in l)
     assert "header_log" in line and "req-of-the-log" in line
 

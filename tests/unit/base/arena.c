@@ -179,6 +179,49 @@ static void without_memory_it_fails_and_frees_what_it_has(void **state)
     }
 }
 
+static void what_another_arena_holds_can_be_taken_over(void **state)
+{
+    struct arena_cache cache = { 0 };
+    struct arena to, from;
+    struct str mine, small, large;
+    char *trimmed;
+
+    (void)state;
+    arena_init(&to, &cache, 0);
+    arena_init(&from, NULL, 0);
+    mine = arena_str(&to, STR("mine"));
+    small = arena_str(&from, STR("small"));
+    large = (struct str){ arena_alloc_zero(&from, 3 * ARENA_BLOCK), 3 * ARENA_BLOCK };
+    arena_take(&to, &from);
+    assert_int_equal(from.used, 0);
+    assert_null(from.blocks);
+    assert_int_equal(to.used, 3 * ARENA_BLOCK + 32);
+    trimmed = arena_alloc(&to, 64); /* its own newest block is still the one that it cuts from */
+    arena_trim(&to, trimmed, 16);
+    assert_ptr_equal(arena_alloc(&to, 16), trimmed + 16);
+    assert_str(mine, "mine");
+    assert_str(small, "small");
+    assert_int_equal(large.p[large.n - 1], 0);
+    arena_fini(&from);
+    arena_fini(&to);
+    assert_int_equal(cache.n, 2);
+    arena_cache_fini(&cache);
+}
+
+static void taking_over_more_than_the_bound_fails(void **state)
+{
+    struct arena to, from;
+
+    (void)state;
+    arena_init(&to, NULL, 64);
+    arena_init(&from, NULL, 0);
+    assert_non_null(arena_alloc(&from, 80));
+    arena_take(&to, &from);
+    assert_true(to.failed);
+    assert_null(arena_alloc(&to, 1));
+    arena_fini(&to);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +234,8 @@ int main(void)
         cmocka_unit_test(copies_end_in_nul),
         cmocka_unit_test(zeroed_memory_is_zero_also_from_used_blocks),
         cmocka_unit_test(trimming_gives_back_the_end_of_the_newest_piece),
+        cmocka_unit_test(what_another_arena_holds_can_be_taken_over),
+        cmocka_unit_test(taking_over_more_than_the_bound_fails),
         cmocka_unit_test(without_memory_it_fails_and_frees_what_it_has),
     };
 
