@@ -25,7 +25,7 @@
 #define CHAIN_QUEUE_MAX 1024
 #define CHAIN_QUEUE_MS  5000 /* five times the usual limit of one plugin: past it a client would rather hear something */
 #define CHAIN_LOOP_BODY \
-    ((size_t)16 << 10) /* bytes of a body up to which a loop runs plugins itself: copying more in and out takes too long */
+    ((size_t)64 << 10) /* bytes of a body up to which a loop runs plugins itself: copying more in and out takes too long */
 
 struct plugin_run;
 struct plugin_chain_conf {

@@ -49,6 +49,11 @@ unsigned wasm_module_exports(const struct wasm_module *m)
     return m->exports;
 }
 
+bool wasm_module_is_direct(const struct wasm_module *m)
+{
+    return m->direct != NULL;
+}
+
 /* ---- what it must export ---- */
 
 static int check_exports(const struct component *c, struct err *err)

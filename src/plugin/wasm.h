@@ -45,6 +45,7 @@ int wasm_module_compile(struct wasm_runtime *r, struct str name, struct str byte
 struct wasm_module *wasm_module_ref(struct wasm_module *m);
 void wasm_module_unref(struct wasm_module *m);             /* NULL is fine */
 unsigned wasm_module_exports(const struct wasm_module *m); /* enum wasm_export, or-ed */
+bool wasm_module_is_direct(const struct wasm_module *m);   /* called without the component around it (plugin/plain.h) */
 
 /* ---- the middleware world (smg:gateway) ---- */
 

@@ -580,6 +580,7 @@ static void a_large_body_goes_to_a_thread_unless_the_plugin_wants_none(void **st
     run_it(begin_large);
     assert_int_equal(atomic_load(&fake.on_loop), 0);
     m->d.without_body = true;
+    atomic_store(&m->held_back, 0); /* on a busy machine the thread may have been slow */
     atomic_store(&scene.dones, 0);
     atomic_store(&scene.told, 0);
     run_it(begin_large);
