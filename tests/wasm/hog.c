@@ -1,8 +1,11 @@
-/* hog.wasm -- grows its memory until that fails, then traps */
+/* hog.wasm -- begins with two pages of memory, grows it until that fails, then traps */
 #include "smg_plugin.h"
+
+static volatile char page[65536];
 
 static struct smg_action hog(void)
 {
+    page[0] = 1;
     while (__builtin_wasm_memory_grow(0, 16) != (size_t)-1)
         ;
     __builtin_trap();

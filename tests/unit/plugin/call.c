@@ -333,7 +333,7 @@ static void memory_grows_up_to_its_limit_and_not_beyond(void **state)
 static void a_plugin_with_more_memory_than_it_may_have_does_not_start(void **state)
 {
     static const struct wasm_limits ONE = { 1000, 1 };
-    struct wasm_module *m = compile("stamp");
+    struct wasm_module *m = compile("hog");
     struct wasm_action a = { 0 };
     struct err err = { 0 };
 

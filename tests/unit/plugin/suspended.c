@@ -168,7 +168,7 @@ static void a_trap_is_an_error_as_it_is_elsewhere(void **state)
 static void a_memory_that_is_too_large_to_begin_with_is_an_error(void **state)
 {
     static const struct wasm_limits SMALL = { 10000, 1 };
-    struct wasm_module *m = compile("spin");
+    struct wasm_module *m = compile("hog");
     struct wasm_call *rest;
     struct wasm_action a = { 0 };
     struct err err = { 0 };
