@@ -47,6 +47,11 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than about ten seconds")
     config.addinivalue_line("markers", "native: measures something that sanitizers distort")
     config.addinivalue_line("markers", "night: installs the toolchains of others, or takes minutes; a part of make soak")
+    config.addinivalue_line("markers", "waits: takes long, but most of it is waiting; begun before all others, so that nobody waits for its end")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
 
 
 # Below the ports that the kernel gives to clients, and a range for each process of pytest-xdist: nobody else takes a port between the question and its use.
@@ -154,7 +159,7 @@ class Engine(Process):
 class Gateway(Process):
     """One gateway; ready(n) waits until n workers are ready."""
 
-    def __init__(self, *flags, workers=(), env=None, grace=2, port=None):
+    def __init__(self, *flags, workers=(), env=None, grace=1, port=None):
         self.port = port or free_port()
         self.metrics_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

@@ -65,6 +65,7 @@ def check_counters(metrics, book):
     assert len(book) - seen["left"] <= accepted <= len(book), (len(book), seen, accepted)
 
 
+@pytest.mark.waits
 def test_chaos(start):
     engines = [Monkey.engine(start) for _ in range(6)]
     gateway = start(Gateway, *LAUNCH, workers=engines).ready(6)

@@ -501,6 +501,7 @@ def test_progress_is_told_while_it_is_fetched_and_a_second_request_joins(online,
     loaded(g, "big", "org/big")
 
 
+@pytest.mark.waits
 def test_a_hub_that_comes_back_is_tried_again(online, hub):
     hub.faults["/api/models/org/words/revision/main"] = [Status(503)] * 50
     g = online()

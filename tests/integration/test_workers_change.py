@@ -340,7 +340,7 @@ def test_cp_44_without_a_size_the_job_fails(start, dp_aware, dp_size):
     wait_until(lambda: dp_aware.client.get("/workers").json()["total"] == 2, what="registered")
 
 
-@pytest.mark.slow  # a failed registration is tried again every 30 s
+@pytest.mark.waits  # a failed registration is tried again every 30 s
 def test_ranks_that_could_not_be_told_are_asked_for_again(start):
     engine = start(Ranked, None)  # as one that is too busy loading to describe itself
     gateway = start(Gateway, "--dp-aware", workers=[engine])
