@@ -2,7 +2,9 @@
  *
  * The components are the tests' (tests/wasm): readheader looks one header up, bodyecho replaces the body by a copy of itself. Requests have 12 headers. The library is found as the gateway finds it, or by SMG_WASMTIME_LIB.
  *
- *     build/bench/plugin tests/wasm [calls of the small ones]
+ * Both are plain and called directly; with "bridge" they are called as components that are not.
+ *
+ *     build/bench/plugin tests/wasm [calls of the small ones [bridge]]
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -113,14 +115,16 @@ static void measure(struct wasm_module *m, const char *name, size_t body, size_t
 
 int main(int argc, char **argv)
 {
-    static const struct wasm_runtime_config CONFIG = { .threads = 1, .max_stack_bytes = (size_t)1 << 20 };
+    const struct wasm_runtime_config config = { .threads = 1,
+                                                .max_stack_bytes = (size_t)1 << 20,
+                                                .bridge_only = argc > 3 && strcmp(argv[3], "bridge") == 0 };
     const char *dir = argc > 1 ? argv[1] : "tests/wasm";
     size_t calls = argc > 2 ? (size_t)strtoull(argv[2], NULL, 10) : 20000;
     struct wasm_module *reader, *writer;
     struct wasm_runtime *r;
     struct err err = { 0 };
 
-    if (wasm_runtime_open(&CONFIG, &r, &err) < 0)
+    if (wasm_runtime_open(&config, &r, &err) < 0)
         die("bench/plugin", &err);
     reader = load(r, dir, "readheader");
     writer = load(r, dir, "bodyecho");

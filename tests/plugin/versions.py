@@ -13,9 +13,9 @@ import tempfile
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TESTS = ("call", "module", "runtime", "storage_hook", "counters", "examples")
+TESTS = ("call", "direct", "module", "runtime", "storage_hook", "counters", "examples")
 OLDEST, NEWEST = 39, 48
-FUTURES = 45  # the first whose library can stop a guest halfway; before it every call is made by a plugin thread
+FUTURES = 45  # the first whose library can stop a guest halfway; before it only plain guests are called on loops
 
 
 def library(major, folder):
