@@ -21,11 +21,6 @@ static const struct shape SHAPES[COMPONENT_INTERFACES] = {
                           "$columns", 9, false, WORLD_STORAGE },
 };
 
-struct str bridge_function(enum component_interface i)
-{
-    return str_of(SHAPES[i].name);
-}
-
 /* ---- types (spec wasm-plugins 3.1 and 4.1) ---- */
 
 /* A named type and its definition. What it refers to stands above it. */
@@ -327,7 +322,7 @@ static void put_aliases(struct buf *s, unsigned mask, uint32_t user, uint32_t fi
     }
     for (int i = 0; i < COMPONENT_INTERFACES; i++) {
         if (mask & 1u << i)
-            put_alias(s, COMPONENT_FUNC, first++, bridge_function(i));
+            put_alias(s, COMPONENT_FUNC, first++, component_function_name(i));
     }
 }
 
@@ -360,7 +355,7 @@ void bridge_wrap(struct str user, const struct component *c, struct str types, s
     put_argument(&s, STR("types"), COMPONENT_INSTANCE, instance + 1);
     for (int i = 0; i < COMPONENT_INTERFACES; i++) {
         if (c->interfaces & 1u << i)
-            put_argument(&s, bridge_function(i), COMPONENT_FUNC, func++);
+            put_argument(&s, component_function_name(i), COMPONENT_FUNC, func++);
     }
     end_section(out, SECTION_INSTANCE, &s); /* instance + 2 + n: the bridge */
 

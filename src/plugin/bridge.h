@@ -1,5 +1,7 @@
 /* plugin/bridge.h -- what stands beside a user's component, so that bytes go in and out of it as bytes
  *
+ * Every component is checked with it when it is registered; those whose guests are not plain (plain.h) are called over it.
+ *
  *   gateway --- put-text, put-bytes: the image, in pieces ---> memory of the bridge --- canonical ABI, inside the library ---> memory of the guest
  *           --- on-request, on-response, before, after ------> calls the guest's function with the words at the image's front
  *           <-- the answer's image: what it returned, get --- (further pieces)
@@ -37,6 +39,3 @@ void bridge_write_text(unsigned mask, struct buf *out);
 
 /* The outer component: imports what USER does (C is its outline), holds USER as it is, TYPES and BRIDGE (assembled) for C->interfaces, and ties them together. */
 void bridge_wrap(struct str user, const struct component *c, struct str types, struct str bridge, struct buf *out);
-
-/* The bridge's export that calls the interface's function: "on-request" and its like; the guest's function has the same name. */
-struct str bridge_function(enum component_interface i);

@@ -22,6 +22,18 @@ struct str component_interface_name(enum component_interface i)
     return NAMES[i];
 }
 
+struct str component_function_name(enum component_interface i)
+{
+    static const struct str NAMES[COMPONENT_INTERFACES] = {
+        [COMPONENT_ON_REQUEST] = STR_INIT("on-request"),
+        [COMPONENT_ON_RESPONSE] = STR_INIT("on-response"),
+        [COMPONENT_BEFORE] = STR_INIT("before"),
+        [COMPONENT_AFTER] = STR_INIT("after"),
+    };
+
+    return NAMES[i];
+}
+
 /* ---- sections ---- */
 
 static bool room(struct wasm_reader *r, size_t n)

@@ -37,6 +37,7 @@ struct component {
 };
 
 struct str component_interface_name(enum component_interface i); /* "smg:gateway/middleware-on-request" and its like; static */
+struct str component_function_name(enum component_interface i);  /* of its one function: "on-request" and its like; static */
 
 /* ERR_INVALID: no component, or one that is cut short or uses an unknown encoding; ERR_LIMIT; ERR_NOMEM. */
 int component_scan(struct str bytes, struct arena *arena, struct component *ret, struct err *err) _must_check_;

@@ -160,7 +160,7 @@ static int find_exports(struct wasm_module *m, struct err *err)
         for (int i = 0; i < COMPONENT_INTERFACES; i++) {
             if (!(m->exports & 1u << i))
                 continue;
-            m->functions[i] = export_of(m, bridge, bridge_function(i));
+            m->functions[i] = export_of(m, bridge, component_function_name(i));
             found = found && m->functions[i];
         }
         m->runtime->api->wasmtime_component_export_index_delete(bridge);
@@ -174,7 +174,7 @@ static int go_direct(struct wasm_module *m, struct str bytes, struct err *err)
     struct plain plain;
     int r;
 
-    if (m->runtime->bridge_only || !plain_find(bytes, m->exports, bridge_function, &plain))
+    if (m->runtime->bridge_only || !plain_find(bytes, m->exports, &plain))
         return 0;
     r = direct_new(m, &plain, &m->direct, err);
     if (r < 0 || !m->direct)

@@ -31,8 +31,8 @@ struct plain_scan {
     struct lifted funcs[ENTRIES_MAX];
     struct group components[ENTRIES_MAX], instances[ENTRIES_MAX];
     size_t core_funcs_n, core_memories_n, funcs_n, components_n, instances_n;
-    struct { /* instances that are exported */
-        struct str name;
+    struct { /* instances that are exported as one of the interfaces */
+        enum component_interface of;
         uint32_t instance;
     } exports[COMPONENT_INTERFACES];
     size_t exports_n;
@@ -321,7 +321,7 @@ static void see_export(struct plain_scan *s)
     }
     for (int i = 0; i < COMPONENT_INTERFACES; i++) {
         if (str_eq(name, component_interface_name(i)) && s->exports_n < COMPONENT_INTERFACES) {
-            s->exports[s->exports_n].name = name;
+            s->exports[s->exports_n].of = i;
             s->exports[s->exports_n++].instance = number;
         }
     }
@@ -362,16 +362,16 @@ static void see_section(struct plain_scan *s, uint8_t id, struct str contents)
 
 /* ---- the whole ---- */
 
-/* The core function behind FUNCTION of the instance that is exported as INTERFACE; NULL when that cannot be told. */
-static const struct lifted *find(const struct plain_scan *s, struct str interface, struct str function)
+/* The core function behind an interface that is exported; NULL when that cannot be told. */
+static const struct lifted *find(const struct plain_scan *s, enum component_interface of)
 {
     for (size_t i = 0; i < s->exports_n; i++) {
         const struct group *g = &s->instances[s->exports[i].instance];
 
-        if (!str_eq(s->exports[i].name, interface))
+        if (s->exports[i].of != of)
             continue;
         for (size_t k = 0; k < g->n; k++)
-            if (str_eq(g->v[k].name, function) && g->v[k].func < s->funcs_n && s->funcs[g->v[k].func].known)
+            if (str_eq(g->v[k].name, component_function_name(of)) && g->v[k].func < s->funcs_n && s->funcs[g->v[k].func].known)
                 return &s->funcs[g->v[k].func];
     }
     return NULL;
@@ -389,7 +389,7 @@ static bool take(struct plain *p, enum component_interface i, const struct lifte
     return l->function.n > 0;
 }
 
-bool plain_find(struct str bytes, unsigned interfaces, struct str (*function_of)(enum component_interface i), struct plain *ret)
+bool plain_find(struct str bytes, unsigned interfaces, struct plain *ret)
 {
     struct plain_scan s = { .in = wasm_reader_of(bytes) };
     bool good;
@@ -405,6 +405,6 @@ bool plain_find(struct str bytes, unsigned interfaces, struct str (*function_of)
     good = !s.in.wrong && s.instantiated && interfaces != 0;
     for (int i = 0; good && i < COMPONENT_INTERFACES; i++)
         if (interfaces & 1u << i)
-            good = take(ret, i, find(&s, component_interface_name(i), function_of(i)));
+            good = take(ret, i, find(&s, i));
     return good;
 }

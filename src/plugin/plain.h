@@ -17,5 +17,5 @@ struct plain {
     struct str functions[COMPONENT_INTERFACES]; /* likewise; empty: the component has no such interface */
 };
 
-/* FUNCTION_OF: the name of the function in an interface. */
-bool plain_find(struct str bytes, unsigned interfaces, struct str (*function_of)(enum component_interface i), struct plain *ret);
+/* INTERFACES: those that the component exports, 1 << enum component_interface. */
+bool plain_find(struct str bytes, unsigned interfaces, struct plain *ret);

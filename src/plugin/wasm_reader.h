@@ -50,10 +50,11 @@ struct wasm_reader wasm_reader_of(struct str bytes);
 void wasm_read_wrong(struct wasm_reader *r, const char *what);
 uint8_t wasm_read_byte(struct wasm_reader *r);
 uint32_t wasm_read_number(struct wasm_reader *r); /* LEB128, at most 32 bits */
-struct str wasm_read_bytes(
-    struct wasm_reader *r); /* what has its length in front: a name, the contents of a section; points into the bytes */
-struct str wasm_read_extern_name(
-    struct wasm_reader *r); /* of an import or export: a kind byte that does not matter to us, then the name */
+/* What has its length in front: a name, the contents of a section. Points into the bytes. */
+struct str wasm_read_bytes(struct wasm_reader *r);
+/* The name of an import or export: a kind byte that does not matter to us stands before it. */
+struct str wasm_read_extern_name(struct wasm_reader *r);
 /* *RET_CORE: which one, when it is a core entity; NULL is fine. */
 enum component_sort wasm_read_sort(struct wasm_reader *r, uint8_t *ret_core);
-enum component_sort wasm_read_extern_type(struct wasm_reader *r); /* of an import, or one that an export is given */
+/* The type of an import, or one that an export is given. */
+enum component_sort wasm_read_extern_type(struct wasm_reader *r);

@@ -1,6 +1,5 @@
 #include "plugin/plain.h"
 
-#include "plugin/bridge.h"
 #include "plugin/guest.h"
 #include "plugin/test_arena.h"
 
@@ -8,7 +7,7 @@ static bool find(struct str bytes, struct plain *ret)
 {
     struct component c;
 
-    return component_scan(bytes, &arena, &c, NULL) == 0 && plain_find(bytes, c.interfaces, bridge_function, ret);
+    return component_scan(bytes, &arena, &c, NULL) == 0 && plain_find(bytes, c.interfaces, ret);
 }
 
 static bool is_plain(const char *name)
