@@ -19,24 +19,24 @@ static const struct reasoning_tags STARTED = { THINK_STARTS, .starts_in_thought 
 
 static const struct reasoning_format BASE = { NAMED("base"), THINK_SUMMARY, TAG_FORMAT(&THINK) };
 
-static const struct str DEEPSEEK_R1_ALIASES[] = { STR_INIT("r1"), STR_INIT("olmo3") };
+static const struct str DEEPSEEK_R1_ALIASES[] = { STR_INIT("r1"), STR_INIT("olmo3"), STR_INIT("gigachat35"), STR_INIT("step5") };
 static const struct reasoning_format DEEPSEEK_R1 = { NAMED("deepseek_r1"), STARTED_SUMMARY, ALIASED(DEEPSEEK_R1_ALIASES),
                                                      TAG_FORMAT(&STARTED) };
 
 static const struct str DEEPSEEK_V31_ALIASES[] = { STR_INIT("deepseek_v3"), STR_INIT("deepseek_v32"), STR_INIT("deepseek_v4"),
-                                                   STR_INIT("holo2") };
+                                                   STR_INIT("deepseek_v41"), STR_INIT("holo2") };
 static const struct reasoning_format DEEPSEEK_V31 = { NAMED("deepseek_v31"), THINK_SUMMARY, ALIASED(DEEPSEEK_V31_ALIASES),
                                                       TAG_FORMAT(&THINK) };
 
-static const struct str QWEN3_ALIASES[] = { STR_INIT("qwen"), STR_INIT("mimo"), STR_INIT("interns1"), STR_INIT("poolside_v1"),
-                                            STR_INIT("telechat4") };
+static const struct str QWEN3_ALIASES[] = { STR_INIT("qwen"),      STR_INIT("mimo"), STR_INIT("interns1"), STR_INIT("poolside_v1"),
+                                            STR_INIT("telechat4"), STR_INIT("dots"), STR_INIT("nanbeige") };
 static const struct reasoning_format QWEN3 = { NAMED("qwen3"), THINK_SUMMARY, ALIASED(QWEN3_ALIASES), TAG_FORMAT(&THINK) };
 
 static const struct str QWEN3_THINKING_ALIASES[] = { STR_INIT("qwen_thinking") };
 static const struct reasoning_format QWEN3_THINKING = { NAMED("qwen3_thinking"), STARTED_SUMMARY, ALIASED(QWEN3_THINKING_ALIASES),
                                                         TAG_FORMAT(&STARTED) };
 
-static const struct str GLM45_ALIASES[] = { STR_INIT("glm47"), STR_INIT("glm5") };
+static const struct str GLM45_ALIASES[] = { STR_INIT("glm47"), STR_INIT("glm5"), STR_INIT("ling3") };
 static const struct reasoning_format GLM45 = { NAMED("glm45"), THINK_SUMMARY, ALIASED(GLM45_ALIASES), TAG_FORMAT(&THINK) };
 
 static const struct reasoning_tags KIMI_TAGS = { .starts = { STR_INIT("◁think▷") }, .ends = { STR_INIT("◁/think▷") } };
@@ -128,10 +128,9 @@ static const struct reasoning_tags HUNYUAN_TAGS = {
     .answer_ends = 5,
     .closes = { STR_INIT("\n</answer>"), STR_INIT("</answer>") },
 };
-static const struct str HUNYUAN_ALIASES[] = { STR_INIT("hunyuan") };
 static const struct reasoning_format HUNYUAN_A13B = {
     NAMED("hunyuan_a13b"), .summary = STR_INIT("<think>THOUGHT</think><answer>TEXT</answer>, each on lines of its own"),
-    ALIASED(HUNYUAN_ALIASES), TAG_FORMAT(&HUNYUAN_TAGS)
+    TAG_FORMAT(&HUNYUAN_TAGS)
 };
 
 static const struct reasoning_tags GEMMA4_TAGS = { .starts = { STR_INIT("<|channel>thought\n"), STR_INIT("<|channel>") },
@@ -148,7 +147,7 @@ static const struct reasoning_format APERTUS = { NAMED("apertus"),
 
 static const struct reasoning_tags HY_TAGS = { .starts = { STR_INIT("<think>"), STR_INIT("<think:opensource>") },
                                                .ends = { STR_INIT("</think>"), STR_INIT("</think:opensource>") } };
-static const struct str HY_ALIASES[] = { STR_INIT("hy3") };
+static const struct str HY_ALIASES[] = { STR_INIT("hy3"), STR_INIT("hunyuan") }; /* the name in SGLang, of calls as well */
 static const struct reasoning_format HY_V3 = { NAMED("hy_v3"),
                                                .summary =
                                                    STR_INIT("<think>THOUGHT</think>TEXT, with or without :opensource in the tags"),

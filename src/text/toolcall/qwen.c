@@ -18,7 +18,7 @@ static size_t step(struct toolcall_parser *p, struct str text, bool ended)
     return tagged_step(p, &QWEN, text, ended);
 }
 
-static const char *const ALIASES[] = { "hermes", "qwen25", "qwen2_5", "qwen3", NULL };
+static const char *const ALIASES[] = { "hermes", "qwen25", "qwen2_5", "qwen3", "qwen3_json", NULL };
 const struct toolcall_format TOOLCALL_QWEN = {
     .name = "qwen",
     .summary = "<tool_call>{\"name\": F, \"arguments\": {...}}</tool_call>",

@@ -249,7 +249,8 @@ static size_t step(struct toolcall_parser *p, struct str text, bool ended)
     return marker == WRAPPER ? wrapped(p, text, ended) : bare(p, text, ended);
 }
 
-static const char *const ALIASES[] = { "qwen3_coder", "qwen3_xml", "qwen35", "mimo", "step3p5", "nemotron_v3", "nemotron_3", NULL };
+static const char *const ALIASES[] = { "qwen3_coder", "qwen3_xml",  "qwen35",   "mimo", "step3p5",
+                                       "nemotron_v3", "nemotron_3", "nanbeige", NULL };
 const struct toolcall_format TOOLCALL_QWEN_XML = {
     .name = "qwen_xml",
     .summary = "<tool_call><function=F><parameter=K>V</parameter></function></tool_call>",
