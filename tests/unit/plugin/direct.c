@@ -8,18 +8,6 @@
 static struct wasm_runtime *bridge; /* the other one, where nothing is direct */
 static const struct wasm_limits USUAL = { 2000, 1024 };
 
-static struct wasm_module *compile_in(struct wasm_runtime *r, const char *name)
-{
-    _cleanup_(buf_fini) struct buf bytes = { 0 };
-    struct wasm_module *m = NULL;
-    struct err err = { 0 };
-
-    read_component(name, &bytes);
-    if (wasm_module_compile(r, str_of(name), buf_str(&bytes), &m, &err) < 0)
-        fail_msg("%s: %s", name, err.message);
-    return m;
-}
-
 /* A component both ways. */
 struct both {
     struct wasm_module *direct, *bridged;

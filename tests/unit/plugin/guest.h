@@ -65,14 +65,19 @@ static inline void read_component(const char *name, struct buf *out)
         fail_msg("%s", err.message);
 }
 
-static inline struct wasm_module *compile(const char *name)
+static inline struct wasm_module *compile_in(struct wasm_runtime *r, const char *name)
 {
     _cleanup_(buf_fini) struct buf bytes = { 0 };
     struct wasm_module *m = NULL;
     struct err err = { 0 };
 
     read_component(name, &bytes);
-    if (wasm_module_compile(runtime, str_of(name), buf_str(&bytes), &m, &err) < 0)
+    if (wasm_module_compile(r, str_of(name), buf_str(&bytes), &m, &err) < 0)
         fail_msg("%s: %s", name, err.message);
     return m;
+}
+
+static inline struct wasm_module *compile(const char *name)
+{
+    return compile_in(runtime, name);
 }
