@@ -42,6 +42,7 @@ const struct option_table WASM_INSPECT_TABLE = {
 struct verdict {
     int result;
     bool direct, on_loops;
+    bool middleware; /* else a storage hook, which is called where the history is kept */
     struct err err;
     uint64_t compile_us;
 };
@@ -61,6 +62,7 @@ static void try_it(const struct wasm_inspect_config *c, struct str bytes, struct
     if (ret->result == 0) {
         ret->direct = wasm_module_is_direct(module);
         ret->on_loops = wasm_module_suspends(module);
+        ret->middleware = wasm_module_exports(module) & (WASM_ON_REQUEST | WASM_ON_RESPONSE);
     }
     wasm_module_unref(module);
     wasm_runtime_close(runtime);
@@ -76,8 +78,11 @@ static void put_table(const struct component *c, size_t bytes, const struct verd
     if (v->result < 0)
         buf_printf(out, "%-8s no: %s\n", "runs", v->err.message);
     else
-        buf_printf(out, "%-8s %s, %s\n%-8s yes; compiled in %.1f ms\n", "called", v->direct ? "directly" : "through its component",
-                   v->on_loops ? "where its request is served" : "on plugin threads", "runs", (double)v->compile_us / 1000);
+        buf_printf(out, "%-8s %s%s\n%-8s yes; compiled in %.1f ms\n", "called", v->direct ? "directly" : "through its component",
+                   !v->middleware ? ""
+                   : v->on_loops  ? ", where its request is served"
+                                  : ", on plugin threads",
+                   "runs", (double)v->compile_us / 1000);
 }
 
 static void write_json(const struct component *c, size_t bytes, const struct verdict *v, struct buf *out)
@@ -100,7 +105,8 @@ static void write_json(const struct component *c, size_t bytes, const struct ver
         json_put_str(&w, "error", str_of(v->err.message));
     } else {
         json_put_bool(&w, "direct", v->direct);
-        json_put_bool(&w, "on_plugin_threads", !v->on_loops);
+        if (v->middleware)
+            json_put_bool(&w, "on_plugin_threads", !v->on_loops);
         json_put_u64(&w, "compile_us", v->compile_us);
     }
     json_end(&w);

@@ -48,8 +48,8 @@ struct wasm_module {
     unsigned exports;             /* enum wasm_export */
     bool uses_wasi;               /* imports something of it: the store needs a context for it */
     bool can_sleep;               /* imports wasi:io/poll: its thread may hang where no deadline reaches it */
-    struct direct
-        *direct; /* owned; NULL: not plain, and called through the component, which is owned as all below, and NULL otherwise */
+    /* One of the two ways to call it; what belongs to the other is NULL. All of it is owned. */
+    struct direct *direct; /* of a plain guest */
     wasmtime_component *component;
     wasmtime_export *put_text, *put_bytes, *get;
     wasmtime_export *functions[COMPONENT_INTERFACES]; /* NULL: not exported */
