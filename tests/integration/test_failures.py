@@ -168,11 +168,12 @@ def test_a_client_that_leaves_closes_its_upstream_at_once(start, how):  # spec 1
         closed.set()
         return False
 
-    _, gateway = scripted(start, play)
-    for text in (b"WAIT", b"STREAM"):
+    engine, gateway = scripted(start, play)
+    for came, text in enumerate((b"WAIT", b"STREAM"), 1):
         closed.clear()
         client = Upload(gateway.port, post(b"/v1/chat/completions", CHAT.replace(b"hi", text)))
-        wait_until(lambda: gateway.loads() == [1], what="load 1")
+        wait_until(lambda: len(engine.requests) == came, what="the request at the engine")  # a client that leaves before has no upstream to close
+        assert gateway.loads() == [1]
         if text == b"STREAM":
             wait_until(lambda: b"hello" in client.s.recv(4096), what="first part")
         left = time.monotonic()
@@ -192,10 +193,11 @@ def test_a_client_that_leaves_while_pipelined_or_uploading(start):
             closed.set()
         return False
 
-    _, gateway = scripted(start, play)
+    engine, gateway = scripted(start, play)
     request = post(b"/v1/chat/completions", CHAT)
     client = Upload(gateway.port, request + request + request[:40])  # one in flight, one waiting, one half there
-    wait_until(lambda: gateway.loads() == [1], what="load 1")
+    wait_until(lambda: len(engine.requests) == 1, what="the request at the engine")
+    assert gateway.loads() == [1]
     client.leave("close")
     assert closed.wait(5 * SLOWNESS)
     half = Upload(gateway.port, request[:-10])
