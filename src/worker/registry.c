@@ -5,7 +5,7 @@
  *          end of the turn: commands in line --> publish --> tell the listeners --> answer the commands
  *
  * However many workers change in a turn, the table is built once, at its end; and since answers and events leave after that, whoever hears "registered" finds the
- * worker in the table. Counts for /readiness are published with it.
+ * worker in the table. Counts for /readiness follow it: a client that hears of a ready worker is served.
  * When memory is out the old table stays and publication is tried again PUBLISH_AGAIN_MS later.
  */
 #include "worker/registry_internal.h"
@@ -58,22 +58,27 @@ static void on_publish_again(struct timer *t)
     registry_changed(CONTAINER_OF(t, struct registry, publish_again));
 }
 
-static void publish(struct registry *r)
+/* False: memory is out, and it is tried again. */
+static bool publish_table(struct registry *r)
 {
-    struct worker_table *t;
+    struct worker_table *t = build_table(r);
 
-    atomic_store_explicit(&r->counts, (uint64_t)r->listed_n << 32 | r->ready_n, memory_order_relaxed);
-    if (!r->dirty)
-        return;
-    t = build_table(r);
     if (!t) {
         log_error(WORKER_LOG, "out of memory for the table of workers; trying again", LF_UINT("workers", r->listed_n));
         timer_start(r->loop, &r->publish_again, PUBLISH_AGAIN_MS, on_publish_again);
-        return;
+        return false;
     }
     r->dirty = false;
     snapshot_publish(&r->table, t);
     (void)snapshot_reclaim(); /* a burst of changes must not pile up tables until the next timer */
+    return true;
+}
+
+static void publish(struct registry *r)
+{
+    if (!r->dirty ||
+        publish_table(r)) /* release: whoever is told of a ready worker (acquire in registry_counts) finds it in the table */
+        atomic_store_explicit(&r->counts, (uint64_t)r->listed_n << 32 | r->ready_n, memory_order_release);
 }
 
 static void tell(struct registry *r)
@@ -621,7 +626,7 @@ const struct worker_table *registry_table(struct registry *r, struct loop *loop)
 
 struct registry_counts registry_counts(struct registry *r)
 {
-    uint64_t counts = atomic_load_explicit(&r->counts, memory_order_relaxed);
+    uint64_t counts = atomic_load_explicit(&r->counts, memory_order_acquire);
 
     return (struct registry_counts){ .total = (unsigned)(counts >> 32), .ready = (unsigned)counts };
 }

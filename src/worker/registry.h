@@ -77,7 +77,7 @@ int registry_restore(struct registry *r, struct str id, struct str spec, struct 
 /* The table as of now, good until the end of LOOP's turn. Any loop. */
 const struct worker_table *registry_table(struct registry *r, struct loop *loop);
 
-/* How many are ready; any thread, lock-free (for /readiness). */
+/* How many are ready; any thread, lock-free (for /readiness). Those that are told of stand in a table that is asked for afterwards, unless they went away again. */
 struct registry_counts {
     unsigned total, ready;
 };

@@ -1,8 +1,10 @@
-/* threads.c -- two loops read the table and count load while the control thread adds and removes workers: for ThreadSanitizer */
+/* threads.c -- two loops read the table and count load while the control thread adds and removes workers: for ThreadSanitizer. And what the counts tell of is in the table. */
 #include "house.h"
 
 #define WORKERS 24
 #define ROUNDS  6
+
+static _Atomic unsigned phase; /* odd: workers are added, none is removed */
 
 struct reader {
     struct loop *loop;
@@ -17,6 +19,8 @@ struct reader {
 static void read_once(struct loop *l, struct message *m)
 {
     struct reader *r = CONTAINER_OF(m, struct reader, again);
+    unsigned began = atomic_load(&phase);
+    unsigned told = registry_counts(house.registry).ready;
     const struct worker_table *t = registry_table(house.registry, l);
     const struct worker_model *model = worker_table_find(t, STR("m"));
 
@@ -32,6 +36,8 @@ static void read_once(struct loop *l, struct message *m)
         worker_load_begin(*slot);
     }
     assert_true(registry_counts(house.registry).total <= WORKERS);
+    if (began % 2 && atomic_load(&phase) == began)
+        assert_true(told == 0 || (model && model->n >= told));
     if (!atomic_load(&r->stop)) {
         loop_post(l, m);
         return;
@@ -91,6 +97,7 @@ static void readers_never_meet_a_torn_or_freed_table(void **state)
     start_reader(&readers[0], 0);
     start_reader(&readers[1], 1);
     for (unsigned round = 0; round < ROUNDS; round++) {
+        atomic_fetch_add(&phase, 1);
         for (unsigned i = 0; i < WORKERS; i++) {
             snprintf(spec, sizeof spec,
                      "{\"url\":\"http://127.0.0.1:%u/"
@@ -99,6 +106,7 @@ static void readers_never_meet_a_torn_or_freed_table(void **state)
             assert_int_equal(ask_add(spec, ids[i]), 0);
         }
         wait_until(has_all, NULL, 20000);
+        atomic_fetch_add(&phase, 1);
         for (unsigned i = 0; i < WORKERS; i++)
             assert_int_equal(ask_remove(ids[i]), 0);
         wait_until(has_none, NULL, 5000);
