@@ -144,6 +144,7 @@ def add_pipelined(gateway, urls, **members):
             assert answers.count(b"HTTP/1.1 202 ") == len(bodies)
 
 
+@pytest.mark.slow
 def test_a_list_of_4000_workers(empty):
     urls = [f"http://127.0.0.1:1/w{i}" for i in range(4000)]
     began = time.monotonic()
