@@ -394,15 +394,18 @@ static void a_plugin_that_sleeps_in_the_host_is_left_at_its_deadline(void **stat
     struct wasm_module *m = compile("sleeper");
     struct wasm_action a = { 0 };
     struct err err = { 0 };
+    int status, left = 0;
 
     (void)state;
     use_library_signals();
     assert_int_equal(ask(m, &USUAL, "x-sleep-ms", "5", &a, &err), 0);
     assert_int_equal(a.type, WASM_CONTINUE);
-    for (int i = 0; i < SLEEPERS_MAX; i++)
-        assert_int_equal(ask(m, &SHORT, "x-sleep-ms", "1500", &a, &err), ERR_TIMEOUT);
-    assert_string_equal(err.message, "the plugin slept past its deadline of 10 ms");
-    assert_int_equal(ask(m, &SHORT, "x-sleep-ms", "1", &a, &err), ERR_BUSY);
+    while ((status = ask(m, &SHORT, "x-sleep-ms", "1500", &a, &err)) == ERR_TIMEOUT && left < 10 * SLEEPERS_MAX) {
+        assert_string_equal(err.message, "the plugin slept past its deadline of 10 ms");
+        left++;
+    }
+    assert_int_equal(status, ERR_BUSY);
+    assert_true(left >= SLEEPERS_MAX); /* on a busy machine some have woken up before the last one slept */
     while (atomic_load(&runtime->sleepers) > 0)
         usleep(10000);
     assert_int_equal(ask(m, &USUAL, "x-sleep-ms", "1", &a, &err), 0);
