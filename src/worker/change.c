@@ -183,11 +183,11 @@ static int apply_replace(struct registry_command *c)
     char text[ERR_MESSAGE_MAX];
     int status;
 
-    if (older) { /* one job to a worker: its status is the newer one's */
+    if (older && !older->asks_again) { /* one job to a worker: its status is the newer one's */
         say_outdated(e, text, sizeof text);
         log_warn(WORKER_LOG, "replacement of a worker dropped for a newer one", LF_STR("worker", e->url), LF_CSTR("reason", text));
-        registry_replacement_drop(older);
     }
+    registry_replacement_drop(older);
     job_done(e);
     e->replacement = newer;
     status = job_begin(newer, JOB_ADD, JOB_COUNTED);
@@ -254,12 +254,12 @@ static int apply_update(struct registry *r, struct registry_command *c)
         if (!w)
             return ERR_NOMEM;
     }
-    if (outdated) {
+    if (outdated && !outdated->asks_again) {
         say_outdated(e, text, sizeof text);
         if (job_begin(e, JOB_ADD, JOB_FREE) == 0) /* JOB_FREE is never refused */
             job_fail(e, "%s", text);
-        registry_replacement_drop(outdated);
     }
+    registry_replacement_drop(outdated);
     worker_unref(e->submitted);
     e->submitted = STEAL(c->plan.submitted);
     if (e->listed)

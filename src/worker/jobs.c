@@ -91,7 +91,7 @@ bool job_is_over(const struct entry *e, uint64_t now_us)
 
 const struct worker_job_view *job_view(const struct entry *e, struct worker_job_view *ret)
 {
-    if (e->replacement)
+    if (e->replacement && !e->replacement->asks_again)
         e = e->replacement; /* the PUT's */
     if (e->job.status == JOB_NONE || ((e->listed || e->replaces) && job_is_over(e, loop_now_us(e->registry->loop))))
         return NULL;

@@ -35,6 +35,7 @@
  *   HEALTH         (gone)         finish         a provider with models, or without a key: there is nothing to ask
  *   (gone)         GIVEN_UP       registration_again  it answers, but its data-parallel ranks cannot be told
  *   any            (gone)         registration_free   DELETE, shutdown
+ *   PAUSE, INFO    (gone)         drop_again     a replacement that nobody asked for (registry_ask_again) learned nothing
  *
  * An engine that is up takes three round trips; whatever its information endpoints do (hang, answer pages, fail), HEALTH to the end takes less than
  * MODELS_MS + 2 INFO_MS. Invariant: `placed` (a place of registry.registrations is ours) from HEALTH to PAUSE, GIVEN_UP or finish, MODELS_PAUSE included.
@@ -203,7 +204,7 @@ void registration_begin(struct entry *e)
         return;
     g->pause_ms = PAUSE_MIN_MS;
     g->until_us = loop_now_us(loop_of(g)) + ((uint64_t)conf->startup_delay_s + conf->startup_timeout_s) * 1000000;
-    if (conf->startup_delay_s) {
+    if (conf->startup_delay_s && !e->asks_again) {
         enter(g, DELAY);
         timer_start(loop_of(g), &g->timer, (uint64_t)conf->startup_delay_s * 1000, begin_work);
     } else {
@@ -288,11 +289,23 @@ static void on_health(struct probe *p, int result)
     pause_or_give_up(g);
 }
 
+/* Not now: the next good health check begins another. The last statement of its caller. */
+static void drop_again(struct registration *g)
+{
+    struct entry *of = g->entry->replaces;
+
+    registry_replacement_drop(STEAL(of->replacement));
+}
+
 static void pause_or_give_up(struct registration *g)
 {
     uint32_t longest = MIN((uint32_t)PAUSE_MAX_MS, MAX(g->entry->registry->conf.startup_check_interval_s, 1u) * 1000);
 
     leave_place(g);
+    if (g->entry->asks_again) {
+        drop_again(g);
+        return;
+    }
     if (g->entry->job.status == JOB_FAILED || loop_now_us(loop_of(g)) >= g->until_us) {
         give_up(g);
         return;
@@ -562,6 +575,14 @@ static int describe(struct registration *g, struct arena *arena, struct worker_s
     return status < 0 ? status : detect_spec(&named, &a, conf->aliases, conf->aliases_n, arena, ret);
 }
 
+/* Nobody named models and the engine's list failed in a way that passes (slow, 5xx): SPEC is a wildcard until it is asked again. */
+static bool models_are_due(const struct registration *g, const struct worker_spec *spec)
+{
+    int status = g->asks[ASK_MODELS].status;
+
+    return spec->models_n == 0 && spec->runtime != RUNTIME_EXTERNAL && (status < 0 || status >= 500);
+}
+
 static void finish(struct registration *g)
 {
     struct entry *e = g->entry;
@@ -572,10 +593,20 @@ static void finish(struct registration *g)
 
     arena_init(&arena, /* cache= */ NULL, /* max_bytes= */ 0);
     status = describe(g, &arena, &spec);
+    e->models_due = status == 0 && models_are_due(g, &spec);
+    if (e->models_due && e->asks_again) {
+        arena_fini(&arena);
+        drop_again(g);
+        return;
+    }
     if (status == 0)
         w = registry_describe(e, &spec, e->registry->next_order);
     if (w) {
         warn_of_aliases(e, &spec);
+        if (e->models_due)
+            log_warn(WORKER_LOG,
+                     "a worker's list of models did not come: it serves any model that no other has, and is asked again",
+                     LF_STR("worker", e->url));
         e->registration = NULL;
         registration_free(g);
         e->health.by_models |= spec.runtime == RUNTIME_EXTERNAL; /* providers have no /health */

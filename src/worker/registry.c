@@ -267,6 +267,19 @@ void registry_replacement_discard(struct entry *replacement)
     free_entry(replacement);
 }
 
+void registry_ask_again(struct entry *e)
+{
+    struct entry *again;
+
+    if (e->held || e->replacement || e->ranks || worker_status(e->worker) == WORKER_DRAINING)
+        return; /* ranks: an engine that told them has told its model, too */
+    if (registry_replacement_new(e, &e->submitted->spec, &again) < 0)
+        return; /* the next good health check comes */
+    again->asks_again = true;
+    e->replacement = again;
+    registration_begin(again);
+}
+
 /* The replacement is complete: takes W's reference. What was submitted with it is from now on what counts. */
 static void replace(struct entry *replacement, const struct worker *w)
 {
@@ -280,8 +293,10 @@ static void replace(struct entry *replacement, const struct worker *w)
     e->replacement = NULL;
     worker_unref(e->submitted);
     e->submitted = worker_ref(replacement->submitted);
-    job_done(e);
+    if (!replacement->asks_again)
+        job_done(e);
     e->health.by_models = replacement->health.by_models;
+    e->models_due = replacement->models_due;
     if (registry_redescribe(e, w) < 0)
         log_error(WORKER_LOG, "out of memory for a worker's new description", LF_STR("worker", e->url));
     if (!worker_is_ready(e->worker)) { /* it has just answered */

@@ -9,7 +9,7 @@
  * ends all of that, and the memory goes at the end of the turn. Everything here runs on the control thread.
  *
  * A PUT makes a second entry for the URL, the replacement: unknown to the maps, owned by the first, registering like any other. Where a registration would be
- * listed, a replacement becomes the first entry's new description instead.
+ * listed, a replacement becomes the first entry's new description instead. The same asks for models again that did not come (registry_ask_again).
  */
 #pragma once
 
@@ -90,10 +90,12 @@ struct entry {
         *ranks; /* owned, references: what is in the table in place of `worker` (ranks.c); NULL = `worker` itself */
     unsigned ranks_n;
     struct registration *registration; /* owned; NULL when registered */
-    struct entry *replacement;         /* owned: a PUT's registration, running or failed; NULL = none */
-    struct entry *replaces;            /* in a replacement: whose it is */
-    const struct worker *done;         /* reference, in a replacement: it is complete, but its entry is held */
-    bool held;                         /* a command's record is being written: nobody may forget it */
+    struct entry *replacement; /* owned: a PUT's registration, running or failed, or one of ours (asks_again); NULL = none */
+    struct entry *replaces;    /* in a replacement: whose it is */
+    bool asks_again;           /* in a replacement: nobody asked for it; it is dropped when it learns nothing */
+    bool models_due;           /* a wildcard only because its engine's list of models failed; written by register.c */
+    const struct worker *done; /* reference, in a replacement: it is complete, but its entry is held */
+    bool held;                 /* a command's record is being written: nobody may forget it */
     struct job job;
     struct health health;
     struct timer drain;
@@ -182,7 +184,9 @@ void registry_changed(struct registry *r); /* publishes, tells and answers at th
 int registry_entry_new(struct registry *r, const struct worker_spec *submitted, const char *id, enum entry_origin origin,
                        struct entry **ret) _must_check_; /* known, in r->planned; ID NULL: a new one. ERR_LIMIT, ERR_NOMEM */
 int registry_replacement_new(struct entry *of, const struct worker_spec *submitted, struct entry **ret) _must_check_;
-void registry_replacement_drop(struct entry *replacement);    /* silently; NULL is fine */
+void registry_replacement_drop(struct entry *replacement); /* silently; NULL is fine */
+void registry_ask_again(
+    struct entry *e); /* a listed one that is well: what are its models? Nothing, where something else is going on */
 void registry_replacement_discard(struct entry *replacement); /* one that never began: at once, on any thread */
 struct worker_spec registry_in_force(const struct registry *r, const struct worker_spec *submitted);
 int registry_redescribe(struct entry *e, const struct worker *w)

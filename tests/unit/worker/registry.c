@@ -203,6 +203,37 @@ static void a_model_list_that_comes_late_is_asked_again(void **state)
     assert_true(atomic_load(&engine->asked[E_MODELS]) >= 2);
 }
 
+#define CHECKED_EVERY_SECOND ",\"health\":{\"check_interval_secs\":1}"
+
+static void an_engine_that_has_no_list_of_models_is_not_asked_for_ever(void **state)
+{
+    char id[UUID_TEXT_LEN + 1];
+    unsigned asked;
+
+    engine->status[E_MODELS] = engine->status[E_SERVER_INFO] = engine->status[E_MODEL_INFO] = 404;
+    assert_int_equal(ask_add(spec_for(engine, CHECKED_EVERY_SECOND), id), 0);
+    wait_until(is_ready, id, 4000);
+    asked = atomic_load(&engine->asked[E_MODELS]);
+    nap(1500);
+    assert_int_equal(atomic_load(&engine->asked[E_MODELS]), asked);
+}
+
+static void a_worker_leaves_while_its_models_are_asked_for(void **state)
+{
+    char id[UUID_TEXT_LEN + 1];
+    unsigned asked;
+
+    engine->status[E_MODELS] = engine->status[E_SERVER_INFO] = engine->status[E_MODEL_INFO] = 503;
+    assert_int_equal(ask_add(spec_for(engine, CHECKED_EVERY_SECOND), id), 0);
+    wait_until(is_ready, id, 13000);
+    asked = atomic_load(&engine->asked[E_MODELS]);
+    for (unsigned i = 0; i < 300 && atomic_load(&engine->asked[E_MODELS]) == asked; i++)
+        nap(10);
+    assert_true(atomic_load(&engine->asked[E_MODELS]) > asked);
+    assert_int_equal(ask_remove(id), 0);
+    wait_until(is_gone, id, 8000);
+}
+
 static void kinds_of_workers_to_come_wait_with_a_reason(void **state)
 {
     static const struct {
@@ -599,6 +630,35 @@ static void events_come_after_the_table(void **state)
     assert_int_equal(heard.table_n[2], 0);
 }
 
+static bool has_its_model(void *arg)
+{
+    return strstr(ask_get(arg), "\"model_id\":\"m1\"") != NULL;
+}
+
+static void a_model_list_that_came_too_late_is_asked_for_with_the_health_checks(void **state)
+{
+    char id[UUID_TEXT_LEN + 1];
+    unsigned asked;
+
+    engine->status[E_MODELS] = engine->status[E_SERVER_INFO] = engine->status[E_MODEL_INFO] = 500;
+    house_do(house.control, subscribe, NULL);
+    assert_int_equal(ask_add(spec_for(engine, CHECKED_EVERY_SECOND), id), 0);
+    wait_until(is_ready, id, 4000);
+    assert_null(strstr(ask_get(id), "model_id"));
+    asked = atomic_load(&engine->asked[E_MODELS]);
+    nap(2500); /* it learns nothing, again and again: nobody hears of that */
+    assert_true(atomic_load(&engine->asked[E_MODELS]) > asked);
+    assert_null(strstr(ask_get(id), "job_status"));
+    assert_int_equal(heard.n, 1); /* added */
+    engine->status[E_MODELS] = 200;
+    wait_until(has_its_model, id, 4000);
+    assert_int_equal(heard.n, 2);
+    assert_int_equal(heard.events[1], REGISTRY_REPLACED);
+    asked = atomic_load(&engine->asked[E_MODELS]);
+    nap(1500);
+    assert_int_equal(atomic_load(&engine->asked[E_MODELS]), asked);
+}
+
 #define RULE(f)           cmocka_unit_test_setup_teardown(f, open_house, close_house)
 #define RULE_OPENED(f, o) cmocka_unit_test_setup_teardown(f, o, close_house)
 
@@ -616,6 +676,9 @@ int main(void)
         RULE(an_engine_without_a_health_endpoint_is_watched_by_its_models),
         RULE(a_model_list_that_fails_for_good_holds_nobody_up),
         RULE(a_model_list_that_comes_late_is_asked_again),
+        RULE(a_model_list_that_came_too_late_is_asked_for_with_the_health_checks),
+        RULE(an_engine_that_has_no_list_of_models_is_not_asked_for_ever),
+        RULE(a_worker_leaves_while_its_models_are_asked_for),
         RULE(kinds_of_workers_to_come_wait_with_a_reason),
         RULE(case_45_a_handshake_address_needs_a_zmq_worker),
         RULE(workers_of_one_engine_differ_by_base_path),
