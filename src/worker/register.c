@@ -605,7 +605,8 @@ static void finish(struct registration *g)
         warn_of_aliases(e, &spec);
         if (e->models_due)
             log_warn(WORKER_LOG,
-                     "a worker's list of models did not come: it serves any model that no other has, and is asked again",
+                     "a worker's list of models did not come: until a health check finds it, the worker serves any model that no "
+                     "other has",
                      LF_STR("worker", e->url));
         e->registration = NULL;
         registration_free(g);

@@ -280,6 +280,15 @@ void registry_ask_again(struct entry *e)
     registration_begin(again);
 }
 
+static void end_put(struct entry *e)
+{
+    job_done(e);
+    if (worker_is_ready(e->worker))
+        return;
+    e->health.counters = (struct health_counters){ 0 }; /* it has just answered */
+    registry_set_status(e, WORKER_READY);
+}
+
 /* The replacement is complete: takes W's reference. What was submitted with it is from now on what counts. */
 static void replace(struct entry *replacement, const struct worker *w)
 {
@@ -293,16 +302,12 @@ static void replace(struct entry *replacement, const struct worker *w)
     e->replacement = NULL;
     worker_unref(e->submitted);
     e->submitted = worker_ref(replacement->submitted);
-    if (!replacement->asks_again)
-        job_done(e);
     e->health.by_models = replacement->health.by_models;
     e->models_due = replacement->models_due;
     if (registry_redescribe(e, w) < 0)
         log_error(WORKER_LOG, "out of memory for a worker's new description", LF_STR("worker", e->url));
-    if (!worker_is_ready(e->worker)) { /* it has just answered */
-        e->health.counters = (struct health_counters){ 0 };
-        registry_set_status(e, WORKER_READY);
-    }
+    if (!replacement->asks_again)
+        end_put(e);
     registry_replacement_drop(replacement);
 }
 

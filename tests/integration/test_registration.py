@@ -217,6 +217,20 @@ def test_an_engine_that_says_that_it_is_starting_is_waited_for(start, empty):
     assert ready(empty, at)["model_id"] == "late"
 
 
+def test_a_worker_whose_list_of_models_was_slow_takes_its_share_later(start):
+    listed = models({"id": "m", "owned_by": "sglang"})
+    known, slow = start(Server, {"/health": "", "/v1/models": listed}), start(Server, {"/health": "", "/v1/models": HANG})
+    gateway = start(Gateway, "--policy", "round_robin")
+    ready(gateway, add(gateway, known.url))
+    at = add(gateway, slow.url, health={"check_interval_secs": 1})
+    assert "model_id" not in ready(gateway, at)
+    assert [gateway.chat(model="m").status_code for _ in range(4)] == [200] * 4 and not slow.asked("/v1/chat/completions")
+    assert "list of models did not come" in gateway.output()
+    slow.table["/v1/models"] = listed
+    wait_until(lambda: info(gateway, at).get("model_id") == "m", what="its model")
+    assert [gateway.chat(model="m").status_code for _ in range(4)] == [200] * 4 and len(slow.asked("/v1/chat/completions")) == 2
+
+
 # ---- probes ----
 
 def test_every_probe_carries_the_key_and_the_health_path_is_the_configured_one(start):
