@@ -404,8 +404,8 @@ static bool may_come(const struct registration *g, int status)
 {
     uint64_t asked_ms = (loop_now_us(loop_of(g)) - g->models_us) / 1000;
 
-    if (g->entry->worker->spec.models_n > 0 || (status >= 200 && status < 500))
-        return false;
+    if (g->entry->asks_again || g->entry->worker->spec.models_n > 0 || (status >= 200 && status < 500))
+        return false; /* asks_again: with the next good health check */
     return asked_ms < (status >= 502 && status <= 504 ? STARTING_MS : MODELS_MS);
 }
 

@@ -76,9 +76,10 @@ static bool publish_table(struct registry *r)
 
 static void publish(struct registry *r)
 {
-    if (!r->dirty ||
-        publish_table(r)) /* release: whoever is told of a ready worker (acquire in registry_counts) finds it in the table */
-        atomic_store_explicit(&r->counts, (uint64_t)r->listed_n << 32 | r->ready_n, memory_order_release);
+    if (r->dirty && !publish_table(r))
+        return;
+    /* release: whoever is told of a ready worker (acquire in registry_counts) finds it in the table */
+    atomic_store_explicit(&r->counts, (uint64_t)r->listed_n << 32 | r->ready_n, memory_order_release);
 }
 
 static void tell(struct registry *r)
