@@ -198,7 +198,7 @@ static void conclude(struct entry *e, int result)
         registry_set_status(e, after);
     if (after == WORKER_FAILED && e->registry->conf.remove_unhealthy)
         registry_remove_failed(e);
-    if (ok && after == WORKER_READY && e->models_due && e->worker->spec.models_n == 0)
+    if (ok && after == WORKER_READY)
         registry_ask_again(e);
     wait(e);
 }

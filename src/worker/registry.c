@@ -272,8 +272,10 @@ void registry_ask_again(struct entry *e)
 {
     struct entry *again;
 
-    if (e->held || e->replacement || e->ranks || worker_status(e->worker) == WORKER_DRAINING)
-        return; /* ranks: an engine that told them has told its model, too */
+    if (!e->models_due || e->worker->spec.models_n > 0) /* they may have been named since */
+        return;
+    if (e->held || e->replacement || e->ranks) /* ranks: an engine that told them has told its model, too */
+        return;
     if (registry_replacement_new(e, &e->submitted->spec, &again) < 0)
         return; /* the next good health check comes */
     again->asks_again = true;

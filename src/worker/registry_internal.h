@@ -186,7 +186,7 @@ int registry_entry_new(struct registry *r, const struct worker_spec *submitted, 
 int registry_replacement_new(struct entry *of, const struct worker_spec *submitted, struct entry **ret) _must_check_;
 void registry_replacement_drop(struct entry *replacement); /* silently; NULL is fine */
 void registry_ask_again(
-    struct entry *e); /* a listed one that is well: what are its models? Nothing, where something else is going on */
+    struct entry *e); /* E is ready and well: if its models are due they are asked for, unless something else is going on */
 void registry_replacement_discard(struct entry *replacement); /* one that never began: at once, on any thread */
 struct worker_spec registry_in_force(const struct registry *r, const struct worker_spec *submitted);
 int registry_redescribe(struct entry *e, const struct worker *w)

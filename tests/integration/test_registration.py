@@ -226,6 +226,12 @@ def test_a_worker_whose_list_of_models_was_slow_takes_its_share_later(start):
     assert "model_id" not in ready(gateway, at)
     assert [gateway.chat(model="m").status_code for _ in range(4)] == [200] * 4 and not slow.asked("/v1/chat/completions")
     assert "list of models did not come" in gateway.output()
+    for priority, change in ((7, lambda: gateway.client.patch(at, json={"priority": 7})), (8, lambda: gateway.client.put(at, json={"url": slow.url, "priority": 8, "health": {"check_interval_secs": 1}}))):
+        before = len(slow.asked("/v1/models"))
+        wait_until(lambda: len(slow.asked("/v1/models")) > before, what="the question")  # it hangs for a second: an operator comes in between, and nobody tells him of it
+        assert change().status_code == 202
+        wait_until(lambda: info(gateway, at)["priority"] == priority and not job(gateway, at), what="the change")
+    assert "dropped" not in gateway.output()
     slow.table["/v1/models"] = listed
     wait_until(lambda: info(gateway, at).get("model_id") == "m", what="its model")
     assert [gateway.chat(model="m").status_code for _ in range(4)] == [200] * 4 and len(slow.asked("/v1/chat/completions")) == 2
