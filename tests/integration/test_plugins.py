@@ -1,9 +1,11 @@
 """The example plugins of plugins/ in a real gateway, `smg wasm run` and `smg wasm inspect`, and components of other toolchains than ours.
 
-One gateway serves the examples; each is attached only while its test runs. The last tests build components from JavaScript and Python: they need npm and PyPI, and minutes, so they belong to `make soak`.
+One gateway serves the examples; each is attached only while its test runs. The last tests build components from JavaScript, Python and Rust: they need npm, PyPI and crates.io, and minutes, so they belong to `make soak`.
 """
 import json
 import os
+import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -144,11 +146,19 @@ def test_the_committed_components_are_of_the_sources_beside_them():
     subprocess.run([sys.executable, EXAMPLES / "build", "--stale"], check=True)
 
 
+def copied_examples(folder, language):
+    shutil.copytree(EXAMPLES, folder / "plugins", ignore=shutil.ignore_patterns("node_modules", "target"))
+    return folder / "plugins" / language
+
+
+def npm(folder, *args):
+    subprocess.run(["npm", *args, "--silent"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
 def javascript(folder):
-    shutil.copytree(EXAMPLES, folder / "plugins", ignore=shutil.ignore_patterns("node_modules"))
-    here = folder / "plugins" / "javascript"
-    subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=here, check=True)
-    subprocess.run(["npm", "run", "--silent", "build"], cwd=here, check=True, stdout=subprocess.DEVNULL)
+    here = copied_examples(folder, "javascript")
+    npm(here, "ci", "--no-audit", "--no-fund")
+    npm(here, "run", "build")
     return here / "plugin.wasm"
 
 
@@ -160,13 +170,41 @@ def python(folder):
     return folder / "plugin.wasm"
 
 
+WASI_LIBC = pathlib.Path("/usr/lib/wasm32-wasi")
+
+
+def built_with_cargo(here, target, *jco_options, **more):
+    """Debian's compiler comes without the libraries of wasm32 targets, but with their sources (tools/setup soak): cargo builds those, too. jco makes the component."""
+    env = {**os.environ, "RUSTC": "/usr/bin/rustc", "RUSTC_BOOTSTRAP": "1", f"CARGO_TARGET_{target.upper().replace('-', '_')}_LINKER": "wasm-ld", **more}
+    subprocess.run(["/usr/bin/cargo", "build", "-q", "--release", "--target", target, "-Z", "build-std=std,panic_abort"], cwd=here, check=True, env=env)
+    npm(here.parent / "javascript", "ci", "--no-audit", "--no-fund")
+    subprocess.run(["npx", "jco", "new", here / "target" / target / "release" / "plugin.wasm", *jco_options, "-o", here / "plugin.wasm"],
+                   cwd=here.parent / "javascript", check=True, stdout=subprocess.DEVNULL)
+    return here / "plugin.wasm"
+
+
+def rust(folder):
+    return built_with_cargo(copied_examples(folder, "rust"), "wasm32-unknown-unknown")
+
+
+def rust_with_wasi(folder):
+    """As plugins for SMG are made: with the wit-bindgen of its examples (spec wasm-plugins 6), and a standard library that asks WASI for its clock, its random seed and its output."""
+    here = copied_examples(folder, "rust")
+    manifest, source = here / "Cargo.toml", here / "src" / "lib.rs"
+    manifest.write_text(re.sub(r'^wit-bindgen = .*', 'wit-bindgen = "=0.21.0"', manifest.read_text(), flags=re.M))
+    says = 'eprintln!("{:?} {:?}", std::time::SystemTime::now(), std::collections::HashMap::from([(1, std::env::args().count())]));'
+    source.write_text(source.read_text().replace("-> Action {\n", "-> Action {\n" + says + "\n", 1))
+    flags = f"-C link-self-contained=no -L native={WASI_LIBC} -C link-arg={WASI_LIBC}/crt1-reactor.o"
+    return built_with_cargo(here, "wasm32-wasip1", "--wasi-reactor", CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS=flags)
+
+
 @pytest.mark.night
-@pytest.mark.parametrize("toolchain", [javascript, python], ids=lambda t: t.__name__)
+@pytest.mark.parametrize("toolchain", [javascript, python, rust, rust_with_wasi], ids=lambda t: t.__name__)
 def test_components_of_other_toolchains_run(toolchain, tmp_path):
     module, name = toolchain(tmp_path), toolchain.__name__
     said = run(module, {"headers": {"user-agent": "a test"}}, "--repeat", 50, seconds=300)
-    assert said["headers_set"] == [["x-seen-by", name], ["x-agent", "a test"]]
-    print(f"\n{name}: {module.stat().st_size >> 20} MiB, a call {said['median_us']} us, at most {said['max_us']} us; {wasm('inspect', module, seconds=300).splitlines()[-1]}")
+    assert said["headers_set"] == [["x-seen-by", name.removesuffix("_with_wasi")], ["x-agent", "a test"]]
+    print(f"\n{name}: {module.stat().st_size >> 10} KiB, a call {said['median_us']} us, at most {said['max_us']} us; {wasm('inspect', module, seconds=300).splitlines()[-1]}")
     engine = ScriptedEngine(reply(500), model=MODEL)
     gateway = Gateway("--enable-wasm", "--disable-retries", "--disable-circuit-breaker", workers=[engine], grace=0)
     gateway.ready(1)
@@ -174,4 +212,6 @@ def test_components_of_other_toolchains_run(toolchain, tmp_path):
     r = gateway.client.post("/wasm", json={"modules": [description]}, timeout=300)
     assert r.status_code == 200, r.text
     assert gateway.client.post("/v1/chat/completions", json=BODY).status_code == 503
+    if toolchain is rust_with_wasi:
+        wait_until(lambda: "SystemTime" in gateway.output(), what="the plugin's line in the log")
     assert gateway.stop() == 0
