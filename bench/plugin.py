@@ -5,7 +5,7 @@ Each is started twice in front of one mock engine: with WASM switched on and no 
 difference of the two in CPU time of the process per request (2 KB chat, small JSON reply, 32 connections, parts pinned to cores as in bench/proxy.py); what it adds is the difference of their medians for one
 connection that sends one request after the other. Short turns alternate, and the median of the rounds' differences is told, with the quarter below and the quarter above it.
 
-    bench/plugin.py --build build-bench [--rounds 25] [--seconds 1] [--python .venv-bench/bin/python]
+    bench/plugin.py --build build-bench [--rounds 25] [--seconds 1] [--python .venv-bench/bin/python] [--component plugins/rust/plugin.wasm]
 """
 import argparse
 import json
@@ -19,7 +19,7 @@ import proxy
 
 
 def register(port, component):
-    body = {"modules": [{"name": "readheader", "file_path": str(component), "module_type": "Middleware", "attach_points": [{"Middleware": "OnRequest"}]}]}
+    body = {"modules": [{"name": "measured", "file_path": str(component), "module_type": "Middleware", "attach_points": [{"Middleware": "OnRequest"}]}]}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/wasm", json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as reply:
         assert "Success" in json.load(reply)["modules"][0]["add_result"]
@@ -63,7 +63,7 @@ def measure(args, proxies, directory):
         calls[name] = proxy.median(each)
         rows.append([name, f"{proxy.median(cpu[name]):.1f}", f"{proxy.median(cpu[name + ' plugin']):.1f}", f"{calls[name]:.1f}", quarters(each), f"{proxy.median(p50[name]):.0f}", f"{proxy.median(p50[name + ' plugin']):.0f}",
                      f"{proxy.median(added):.0f}", quarters(added), executions(proxies[name + " plugin"].port)])
-    proxy.show("readheader on OnRequest", ["gateway", "CPU us/request without", "with", "a call", "quarters", "p50 us without", "with", "added", "quarters", "calls"], rows)
+    proxy.show(f"{args.component.name} on OnRequest", ["gateway", "CPU us/request without", "with", "a call", "quarters", "p50 us without", "with", "added", "quarters", "calls"], rows)
     print(f"\nCPU per call, SMG to smg: {calls['SMG'] / calls['smg']:.1f}")
 
 
@@ -73,13 +73,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--python", type=pathlib.Path, default=proxy.ROOT / ".venv-bench/bin/python")
+    parser.add_argument("--component", type=pathlib.Path, default=proxy.ROOT / "tests/wasm/readheader.wasm")
     args = parser.parse_args()
     args.build = args.build.resolve()
     os.environ.pop("SMG_API_KEY", None)
     engine, process = proxy.start_engine(args.build)
     with tempfile.TemporaryDirectory() as directory:
-        component = pathlib.Path(directory) / "readheader.wasm"
-        shutil.copy(proxy.ROOT / "tests/wasm/readheader.wasm", component)
+        component = pathlib.Path(directory) / args.component.name
+        shutil.copy(args.component, component)
         proxies = {}
         try:
             for name, start in (("smg", start_smg), ("SMG", start_original)):
