@@ -41,7 +41,8 @@ const struct option_table WASM_INSPECT_TABLE = {
 /* What compiling it said. */
 struct verdict {
     int result;
-    bool direct, on_loops;
+    enum wasm_way way;
+    bool on_loops;
     bool middleware; /* else a storage hook, which is called where the history is kept */
     struct err err;
     uint64_t compile_us;
@@ -60,7 +61,7 @@ static void try_it(const struct wasm_inspect_config *c, struct str bytes, struct
         ret->result = wasm_module_compile(runtime, STR("module"), bytes, &module, &ret->err);
     ret->compile_us = clock_now_us() - from;
     if (ret->result == 0) {
-        ret->direct = wasm_module_is_direct(module);
+        ret->way = wasm_module_way(module);
         ret->on_loops = wasm_module_suspends(module);
         ret->middleware = wasm_module_exports(module) & (WASM_ON_REQUEST | WASM_ON_RESPONSE);
     }
@@ -70,6 +71,10 @@ static void try_it(const struct wasm_inspect_config *c, struct str bytes, struct
 
 static void put_table(const struct component *c, size_t bytes, const struct verdict *v, struct arena *arena, struct buf *out)
 {
+    static const char *const WAYS[] = { [WASM_THROUGH_COMPONENT] = "through its component",
+                                        [WASM_DIRECT_UNTIL_IT_ASKS] = "directly, until it calls what it imports",
+                                        [WASM_DIRECT] = "directly" };
+
     buf_printf(out, "%-8s %zu bytes\n", "size", bytes);
     for (size_t i = 0; i < c->exports_n; i++)
         buf_printf(out, "%-8s %.*s\n", "export", STR_FMT(text_clean(c->exports[i], arena)));
@@ -78,7 +83,7 @@ static void put_table(const struct component *c, size_t bytes, const struct verd
     if (v->result < 0)
         buf_printf(out, "%-8s no: %s\n", "runs", v->err.message);
     else
-        buf_printf(out, "%-8s %s%s\n%-8s yes; compiled in %.1f ms\n", "called", v->direct ? "directly" : "through its component",
+        buf_printf(out, "%-8s %s%s\n%-8s yes; compiled in %.1f ms\n", "called", WAYS[v->way],
                    !v->middleware ? ""
                    : v->on_loops  ? ", where its request is served"
                                   : ", on plugin threads",
@@ -104,7 +109,8 @@ static void write_json(const struct component *c, size_t bytes, const struct ver
     if (v->result < 0) {
         json_put_str(&w, "error", str_of(v->err.message));
     } else {
-        json_put_bool(&w, "direct", v->direct);
+        json_put_bool(&w, "direct", v->way == WASM_DIRECT);
+        json_put_bool(&w, "direct_until_it_asks", v->way == WASM_DIRECT_UNTIL_IT_ASKS);
         if (v->middleware)
             json_put_bool(&w, "on_plugin_threads", !v->on_loops);
         json_put_u64(&w, "compile_us", v->compile_us);

@@ -42,7 +42,7 @@ static wasmtime_error *on_deadline(wasmtime_context *context, void *data, uint64
     *kind = WASMTIME_DEADLINE_CONTINUE;
     if (!c->may_suspend || !slice_is_over(c))
         return NULL;
-    if (c->m->direct) {
+    if (c->is_direct) {
         c->given_up = true;
         return c->api->wasmtime_error_new("the slice is over");
     }
@@ -73,7 +73,7 @@ int call_begin(struct call *c)
                                    MEMORIES_MAX);
     c->api->wasmtime_store_epoch_deadline_callback(c->store, on_deadline, c, NULL);
     c->api->wasmtime_context_set_epoch_deadline(c->context, 1);
-    return c->m->uses_wasi ? give_wasi(c) : 0;
+    return c->m->uses_wasi && !c->is_direct ? give_wasi(c) : 0;
 }
 
 void call_end(struct call *c)
@@ -367,8 +367,11 @@ int call_run(struct wasm_module *m, enum component_interface f, const struct was
 
     if (!(m->exports & 1u << f))
         return err_set(err, ERR_INVALID, "the plugin does not export %.*s", STR_FMT(component_interface_name(f)));
-    if (m->direct)
-        return direct_call(m, f, l, values, /* on_loop= */ false, arena, &again, ret, err);
+    if (m->direct && direct_turn(m->direct)) {
+        r = direct_call(m, f, l, values, /* on_loop= */ false, arena, &again, ret, err);
+        if (!again)
+            return r;
+    }
     if (m->uses_wasi && m->runtime->output) {
         output = output_new();
         if (!output)

@@ -1,6 +1,6 @@
 /* plugin/call.h -- one call into a guest: a store, an instance, arguments in, the answer out, and everything thrown away
  *
- * Plain guests (plain.h) are called as direct.h says. All others go over the bridge:
+ * Plain guests (plain.h) are called as direct.h says. All others, and those that then ask for what they import, go over the bridge:
  *
  *   begin (store, limits, deadline, WASI) --> instantiate --> put (pieces of the image) --> ask --> get (pieces of the answer) --> end
  *
@@ -25,7 +25,9 @@ struct call {
     bool late;                         /* the deadline ended it */
     struct err *err;
 
-    bool may_suspend; /* the guest runs on a loop: it is suspended, or, when it is plain, given up, when its slice is over */
+    bool is_direct; /* without its component (direct.h) */
+    bool
+        may_suspend; /* the guest runs on a loop: it is suspended, or, when it is called directly, given up, when its slice is over */
     bool given_up;
     uint64_t slice_cpu_us; /* what this thread had used at the first tick of the slice; 0 = there was none yet */
 };
@@ -56,7 +58,8 @@ int call_elsewhere(struct wasm_module *m, enum component_interface f, const stru
 
 /* Begun on a loop (suspended.c). *RET_REST is NULL when it is over; else the guest has been stopped. What VALUES point to stays until then. */
 int call_begun(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct wasm_values *values,
-               struct arena *arena, struct wasm_call **ret_rest, union wasm_result *ret, struct err *err) _must_check_;
+               struct str request_id, struct arena *arena, struct wasm_call **ret_rest, union wasm_result *ret,
+               struct err *err) _must_check_;
 int call_finished(struct wasm_call *c, union wasm_result *ret, struct err *err) _must_check_;
 
 /* Instantiates M once: are all its imports there? */

@@ -39,7 +39,7 @@ static enum plugin_progress begin(struct plugin_call *c)
     if (c->point == PLUGIN_ON_REQUEST)
         c->status = wasm_begin_on_request(c->code, &c->limits, &c->request, c->arena, &rest, &c->action, &c->err);
     else
-        c->status = wasm_begin_on_response(c->code, &c->limits, &c->response, c->arena, &rest, &c->action, &c->err);
+        c->status = wasm_begin_on_response(c->code, &c->limits, &c->response, c->request_id, c->arena, &rest, &c->action, &c->err);
     c->engine_data = rest;
     return rest ? PLUGIN_SUSPENDED : PLUGIN_ANSWERED;
 }

@@ -9,7 +9,9 @@
 struct direct {
     wasmtime_core *module;  /* owned */
     wasmtime_core_pre *pre; /* owned */
-    struct str memory, realloc, functions[COMPONENT_INTERFACES];
+    struct str memory, realloc, initialize, functions[COMPONENT_INTERFACES];
+    bool asks;
+    atomic_uint pause;  /* calls that go over the bridge before one is tried so again */
     struct arena arena; /* the names */
 };
 
@@ -40,6 +42,46 @@ static bool export_of(struct call *c, const struct wasmtime_core_instance *i, st
     return false;
 }
 
+static bool is_of(const struct wasmtime_api *a, const struct wasmtime_value_types *t, const char *kinds)
+{
+    bool same = t->n == strlen(kinds);
+
+    for (size_t i = 0; same && i < t->n; i++)
+        same = a->wasm_valtype_kind(t->v[i]) == (kinds[i] == 'l' ? WASMTIME_I64 : WASMTIME_I32);
+    return same;
+}
+
+/* Whether F takes, and returns, the core values of those kinds: i for 32 bits and l for 64. */
+static bool has_type(const struct call *c, const struct wasmtime_core_func *f, const char *takes, const char *returns)
+{
+    wasmtime_core_type *t = c->api->wasmtime_func_type(c->context, f);
+    bool is = is_of(c->api, c->api->wasm_functype_params(t), takes) && is_of(c->api, c->api->wasm_functype_results(t), returns);
+
+    c->api->wasm_functype_delete(t);
+    return is;
+}
+
+static int call_guest(struct guest *g, const struct wasmtime_core_func *f, union wasmtime_raw *values, size_t n)
+{
+    wasmtime_trap *t = NULL;
+    wasmtime_error *e = g->api->wasmtime_func_call_unchecked(g->call->context, f, values, n, &t);
+
+    return e || t ? trapped(g->call, e, t, "the plugin failed") : 0;
+}
+
+/* Its initialiser is called before anything else of it. */
+static int initialize(struct guest *g, const struct direct *d, const struct wasmtime_core_instance *instance)
+{
+    struct wasmtime_extern f;
+    union wasmtime_raw none[1] = { { 0 } };
+
+    if (d->initialize.n == 0)
+        return 0;
+    if (!export_of(g->call, instance, d->initialize, WASMTIME_FUNC, &f) || !has_type(g->call, &f.of.func, "", ""))
+        return err_set(g->call->err, ERR_INVALID, "the plugin's module has lost its initialiser");
+    return call_guest(g, &f.of.func, none, 0);
+}
+
 static int instantiate(struct call *c, const struct direct *d, enum component_interface f, struct guest *ret)
 {
     struct wasmtime_core_instance instance;
@@ -54,15 +96,7 @@ static int instantiate(struct call *c, const struct direct *d, enum component_in
         !export_of(c, &instance, d->functions[f], WASMTIME_FUNC, &function))
         return err_set(c->err, ERR_INVALID, "the plugin's module has lost an export");
     *ret = (struct guest){ c, c->api, memory.of.memory, realloc.of.func, function.of.func };
-    return 0;
-}
-
-static int call_guest(struct guest *g, const struct wasmtime_core_func *f, union wasmtime_raw *values, size_t n)
-{
-    wasmtime_trap *t = NULL;
-    wasmtime_error *e = g->api->wasmtime_func_call_unchecked(g->call->context, f, values, n, &t);
-
-    return e || t ? trapped(g->call, e, t, "the plugin failed") : 0;
+    return initialize(ret, d, &instance);
 }
 
 /* ---- arguments into its memory ---- */
@@ -161,10 +195,19 @@ static int ask(struct guest *g, const struct wasm_values *values, uint32_t *ret_
     return r;
 }
 
+/* The guest failed, maybe because it called what it imports: the component will tell. A deadline has passed for both. */
+static bool needs_component(const struct call *c, struct direct *d)
+{
+    if (!d->asks || c->late || c->given_up)
+        return false;
+    atomic_store_explicit(&d->pause, DIRECT_PAUSE, memory_order_relaxed);
+    return true;
+}
+
 int direct_call(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct wasm_values *values,
                 bool on_loop, struct arena *arena, bool *ret_again, union wasm_result *ret, struct err *err)
 {
-    struct call c = { .m = m, .limits = *l, .err = err, .may_suspend = on_loop };
+    struct call c = { .m = m, .limits = *l, .err = err, .is_direct = true, .may_suspend = on_loop };
     struct answer answer = { .passing = true, .room = (size_t)l->max_memory_pages << 16 };
     struct guest g;
     int r = call_begin(&c);
@@ -179,30 +222,33 @@ int direct_call(struct wasm_module *m, enum component_interface f, const struct 
         r = values_to_result(f, answer, arena, ret, err);
     }
     call_end(&c);
-    *ret_again = c.given_up;
-    return c.given_up ? 0 : r;
+    *ret_again = c.given_up || (r < 0 && needs_component(&c, m->direct));
+    if (*ret_again && err)
+        *err = (struct err){ 0 };
+    return *ret_again ? 0 : r;
+}
+
+bool direct_asks(const struct direct *d)
+{
+    return d->asks;
+}
+
+bool direct_is_due(const struct direct *d)
+{
+    return atomic_load_explicit(&d->pause, memory_order_relaxed) == 0;
+}
+
+bool direct_turn(struct direct *d)
+{
+    unsigned left = atomic_load_explicit(&d->pause, memory_order_relaxed);
+
+    while (left > 0)
+        if (atomic_compare_exchange_weak_explicit(&d->pause, &left, left - 1, memory_order_relaxed, memory_order_relaxed))
+            return false;
+    return true;
 }
 
 /* ---- making one ---- */
-
-static bool is_of(const struct wasmtime_api *a, const struct wasmtime_value_types *t, const char *kinds)
-{
-    bool same = t->n == strlen(kinds);
-
-    for (size_t i = 0; same && i < t->n; i++)
-        same = a->wasm_valtype_kind(t->v[i]) == (kinds[i] == 'l' ? WASMTIME_I64 : WASMTIME_I32);
-    return same;
-}
-
-/* Whether F takes the core values of KINDS, i for 32 bits and l for 64, and returns one of 32. */
-static bool has_type(struct guest *g, const struct wasmtime_core_func *f, const char *kinds)
-{
-    wasmtime_core_type *t = g->api->wasmtime_func_type(g->call->context, f);
-    bool is = is_of(g->api, g->api->wasm_functype_params(t), kinds) && is_of(g->api, g->api->wasm_functype_results(t), "i");
-
-    g->api->wasm_functype_delete(t);
-    return is;
-}
 
 static bool can_call(struct wasm_module *m, const struct direct *d, enum component_interface f)
 {
@@ -210,10 +256,10 @@ static bool can_call(struct wasm_module *m, const struct direct *d, enum compone
                                                             [COMPONENT_ON_RESPONSE] = "iiiii",
                                                             [COMPONENT_BEFORE] = "iiiii",
                                                             [COMPONENT_AFTER] = "iiiiiiiii" };
-    struct call c = { .m = m, .limits = { TRIAL_MS, 65536 } };
+    struct call c = { .m = m, .limits = { TRIAL_MS, 65536 }, .is_direct = true };
     struct guest g;
-    bool can = call_begin(&c) == 0 && instantiate(&c, d, f, &g) == 0 && has_type(&g, &g.function, FLAT[f]) &&
-               has_type(&g, &g.realloc, "iiii");
+    bool can = call_begin(&c) == 0 && instantiate(&c, d, f, &g) == 0 && has_type(&c, &g.function, FLAT[f], "i") &&
+               has_type(&c, &g.realloc, "iiii", "i");
 
     call_end(&c);
     return can;
@@ -226,7 +272,10 @@ static bool compile(struct direct *d, struct wasm_runtime *r, struct str bytes)
 
     if (!e) {
         linker = r->api->wasmtime_linker_new(r->engine);
-        e = r->api->wasmtime_linker_instantiate_pre(linker, d->module, &d->pre);
+        if (d->asks)
+            e = r->api->wasmtime_linker_define_unknown_imports_as_traps(linker, d->module);
+        if (!e)
+            e = r->api->wasmtime_linker_instantiate_pre(linker, d->module, &d->pre);
         r->api->wasmtime_linker_delete(linker);
     }
     if (e)
@@ -245,6 +294,9 @@ int direct_new(struct wasm_module *m, const struct plain *p, struct direct **ret
     arena_init(&d->arena, NULL, 0);
     d->memory = arena_str(&d->arena, p->memory);
     d->realloc = arena_str(&d->arena, p->realloc);
+    d->initialize = arena_str(&d->arena, p->initialize);
+    d->asks = p->asks;
+    atomic_init(&d->pause, 0);
     for (int i = 0; i < COMPONENT_INTERFACES; i++)
         d->functions[i] = arena_str(&d->arena, p->functions[i]);
     if (d->arena.failed) {

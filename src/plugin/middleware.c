@@ -42,12 +42,13 @@ int wasm_begin_on_request(struct wasm_module *m, const struct wasm_limits *l, co
 
     *ret_rest = NULL;
     if (r == 0)
-        r = call_begun(m, COMPONENT_ON_REQUEST, l, &values, arena, ret_rest, &result, err);
+        r = call_begun(m, COMPONENT_ON_REQUEST, l, &values, req->request_id, arena, ret_rest, &result, err);
     return *ret_rest ? r : action_of(r, &result, ret);
 }
 
 int wasm_begin_on_response(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_response *resp,
-                           struct arena *arena, struct wasm_call **ret_rest, struct wasm_action *ret, struct err *err)
+                           struct str request_id, struct arena *arena, struct wasm_call **ret_rest, struct wasm_action *ret,
+                           struct err *err)
 {
     union wasm_result result = { 0 };
     struct wasm_values values;
@@ -55,7 +56,7 @@ int wasm_begin_on_response(struct wasm_module *m, const struct wasm_limits *l, c
 
     *ret_rest = NULL;
     if (r == 0)
-        r = call_begun(m, COMPONENT_ON_RESPONSE, l, &values, arena, ret_rest, &result, err);
+        r = call_begun(m, COMPONENT_ON_RESPONSE, l, &values, request_id, arena, ret_rest, &result, err);
     return *ret_rest ? r : action_of(r, &result, ret);
 }
 

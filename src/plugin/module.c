@@ -49,9 +49,11 @@ unsigned wasm_module_exports(const struct wasm_module *m)
     return m->exports;
 }
 
-bool wasm_module_is_direct(const struct wasm_module *m)
+enum wasm_way wasm_module_way(const struct wasm_module *m)
 {
-    return m->direct != NULL;
+    if (!m->direct)
+        return WASM_THROUGH_COMPONENT;
+    return direct_asks(m->direct) ? WASM_DIRECT_UNTIL_IT_ASKS : WASM_DIRECT;
 }
 
 /* ---- what it must export ---- */
@@ -168,16 +170,18 @@ static int find_exports(struct wasm_module *m, struct err *err)
     return found ? 0 : err_set(err, ERR_UNSUPPORTED, "the WASM runtime does not show the functions of the gateway's bridge");
 }
 
-/* A plain guest is called without the component, which has been checked by now. */
-static int go_direct(struct wasm_module *m, struct str bytes, struct err *err)
+/* A plain guest is called without the component, which has been checked by now; it is kept for one that may ask. */
+static int go_direct(struct wasm_module *m, struct str bytes, struct arena *scratch, struct err *err)
 {
     struct plain plain;
     int r;
 
-    if (m->runtime->bridge_only || !plain_find(bytes, m->exports, &plain))
+    if (m->runtime->bridge_only)
         return 0;
+    if (!plain_find(bytes, m->exports, scratch, &plain))
+        return scratch->failed ? err_set(err, ERR_NOMEM, "no memory for the module") : 0;
     r = direct_new(m, &plain, &m->direct, err);
-    if (r < 0 || !m->direct)
+    if (r < 0 || wasm_module_way(m) != WASM_DIRECT)
         return r;
     free_component(m);
     m->uses_wasi = m->can_sleep = false; /* whatever the component imports: its guest imports nothing */
@@ -220,7 +224,7 @@ int wasm_module_compile(struct wasm_runtime *r, struct str name, struct str byte
     e = call_try(m, err);
     if (e < 0)
         return e;
-    e = go_direct(m, bytes, err);
+    e = go_direct(m, bytes, &arena, err);
     if (e < 0)
         return e;
     *ret = STEAL(m);

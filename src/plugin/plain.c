@@ -1,15 +1,23 @@
 #include "plugin/plain.h"
 
-#define ENTRIES_MAX 64 /* of each kind; a component with more is not called plain */
-#define PASSED_MAX  4  /* functions that a nested component passes on */
+#include "plugin/core_contents.h"
+
+#define ENTRIES_MAX 256 /* of each kind; a component with more is not called plain */
+#define PASSED_MAX  4   /* functions that a nested component passes on */
 #define NOTHING     UINT32_MAX
 
-enum { CANON_LIFT = 0, OPTION_UTF8 = 0, OPTION_MEMORY = 3, OPTION_REALLOC = 4, OPTION_POST_RETURN = 5 };
+enum { CANON_LIFT = 0, CANON_LOWER = 1, CANON_RESOURCE_NEW = 2, CANON_RESOURCE_REP = 4 };
+enum { OPTION_UTF8 = 0, OPTION_LATIN1 = 2, OPTION_MEMORY = 3, OPTION_REALLOC = 4, OPTION_POST_RETURN = 5 };
+
+struct core_export {
+    uint32_t instance; /* NOTHING: the component made it itself */
+    struct str name;
+};
 
 /* A core function as the component shows it; KNOWN: we know which. */
 struct lifted {
     bool known;
-    struct str function, memory, realloc;
+    struct core_export function, memory, realloc;
 };
 
 /* Functions by name: of an instance, numbers among all; of a nested component, which of its imports each export is. */
@@ -22,15 +30,19 @@ struct group {
     size_t n;
 };
 
-/* What has been seen so far, each in the order of its numbers. */
+/* What has been seen so far, each in the order of its numbers; lists have as many entries as their _n says. */
 struct plain_scan {
     struct wasm_reader in;
-    struct str module;
-    bool instantiated;
-    struct str core_funcs[ENTRIES_MAX], core_memories[ENTRIES_MAX];
+    struct core_contents modules[ENTRIES_MAX];
+    struct core_instance {
+        uint32_t module;  /* NOTHING: put together from what others export */
+        bool given_away;  /* more of it than its functions and its memory is in others' hands */
+        bool initialized; /* a start function calls its _initialize */
+    } core_instances[ENTRIES_MAX];
+    struct core_export core_funcs[ENTRIES_MAX], core_memories[ENTRIES_MAX];
     struct lifted funcs[ENTRIES_MAX];
     struct group components[ENTRIES_MAX], instances[ENTRIES_MAX];
-    size_t core_funcs_n, core_memories_n, funcs_n, components_n, instances_n;
+    size_t modules_n, core_instances_n, core_funcs_n, core_memories_n, funcs_n, components_n, instances_n;
     struct { /* instances that are exported as one of the interfaces */
         enum component_interface of;
         uint32_t instance;
@@ -53,20 +65,22 @@ static void not_plain(struct plain_scan *s)
             not_plain(s);                         \
     } while (0)
 
-static struct str core_func(struct plain_scan *s, uint32_t i)
+static const struct core_export NOBODYS = { .instance = NOTHING };
+
+static struct core_export core_func(struct plain_scan *s, uint32_t i)
 {
     if (i < s->core_funcs_n)
         return s->core_funcs[i];
     not_plain(s);
-    return STR_NONE;
+    return NOBODYS;
 }
 
-static struct str core_memory(struct plain_scan *s, uint32_t i)
+static struct core_export core_memory(struct plain_scan *s, uint32_t i)
 {
     if (i < s->core_memories_n)
         return s->core_memories[i];
     not_plain(s);
-    return STR_NONE;
+    return NOBODYS;
 }
 
 /* Something of SORT that we do not look into has got a number. */
@@ -99,41 +113,71 @@ static void add_passed(struct plain_scan *s, struct group *g, struct passed p)
 
 /* ---- core modules ---- */
 
-/* Whether MODULE runs nothing but what it is asked for, and asks nobody. */
-static bool stands_alone(struct str module)
+static void see_module(struct plain_scan *s, struct str bytes)
 {
-    enum { CORE_SECTION_IMPORT = 2, CORE_SECTION_START = 8 };
-    static const char HEADER[WASM_HEADER_BYTES] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
-    struct wasm_reader r = wasm_reader_of(module);
+    struct core_contents c;
 
-    if (module.n < sizeof HEADER || memcmp(module.p, HEADER, sizeof HEADER) != 0)
-        return false;
-    r.at += sizeof HEADER;
-    while (r.at < r.end && !r.wrong) {
-        uint8_t id = wasm_read_byte(&r);
-        struct str contents = wasm_read_bytes(&r);
-
-        if (id == CORE_SECTION_START || (id == CORE_SECTION_IMPORT && !(contents.n == 1 && contents.p[0] == 0)))
-            return false;
-    }
-    return !r.wrong;
-}
-
-static void see_module(struct plain_scan *s, struct str contents)
-{
-    if (s->module.n > 0 || !stands_alone(contents))
+    if (!core_contents_read(bytes, &c))
         not_plain(s);
-    s->module = contents;
+    ADD(s, modules, c);
 }
 
-/* Of the one module, once, with nothing. */
+static void give_away(struct plain_scan *s, uint32_t instance)
+{
+    if (instance < s->core_instances_n)
+        s->core_instances[instance].given_away = true;
+    else
+        not_plain(s);
+}
+
+/* The instance NUMBER, with all that it exports, for what TO imports from NAME. */
+static void see_argument(struct plain_scan *s, const struct core_contents *to, struct str name, uint32_t number)
+{
+    if (number >= s->core_instances_n) {
+        not_plain(s);
+        return;
+    }
+    if (to->more_of_many || (to->more && str_eq(to->more_from, name)))
+        give_away(s, number);
+    if (to->start && str_eq(to->initialize_from, name))
+        s->core_instances[number].initialized = true;
+}
+
+/* Of a module with other instances as arguments, or exports put together by name. */
 static void see_core_instance(struct plain_scan *s)
 {
     struct wasm_reader *r = &s->in;
+    bool together = wasm_read_byte(r) == 1;
+    uint32_t module = together ? NOTHING : wasm_read_number(r);
 
-    if (wasm_read_byte(r) != 0 || wasm_read_number(r) != 0 || wasm_read_number(r) != 0 || s->module.n == 0 || s->instantiated)
+    if (!together && module >= s->modules_n) {
         not_plain(s);
-    s->instantiated = true;
+        return;
+    }
+    for (uint32_t n = wasm_read_number(r); n > 0 && !r->wrong; n--) {
+        struct str name = wasm_read_bytes(r);
+        uint32_t number;
+
+        (void)wasm_read_byte(r); /* its sort */
+        number = wasm_read_number(r);
+        if (!together && !r->wrong)
+            see_argument(s, &s->modules[module], name, number);
+    }
+    ADD(s, core_instances, (struct core_instance){ .module = module });
+}
+
+static void see_core_alias(struct plain_scan *s, uint8_t core, uint32_t instance)
+{
+    struct core_export e = { instance, wasm_read_bytes(&s->in) };
+
+    if (instance >= s->core_instances_n)
+        not_plain(s);
+    else if (core == WASM_CORE_FUNC)
+        ADD(s, core_funcs, e);
+    else if (core == WASM_CORE_MEMORY)
+        ADD(s, core_memories, e);
+    else
+        give_away(s, instance);
 }
 
 static void see_alias(struct plain_scan *s)
@@ -151,13 +195,8 @@ static void see_alias(struct plain_scan *s)
         add_unknown(s, sort);
         return;
     }
-    if (target == OF_CORE_INSTANCE && sort == COMPONENT_CORE && instance == 0) {
-        struct str name = wasm_read_bytes(r);
-
-        if (core == WASM_CORE_FUNC)
-            ADD(s, core_funcs, name);
-        else if (core == WASM_CORE_MEMORY)
-            ADD(s, core_memories, name);
+    if (target == OF_CORE_INSTANCE && sort == COMPONENT_CORE) {
+        see_core_alias(s, core, instance);
         return;
     }
     (void)wasm_read_bytes(r);
@@ -167,33 +206,48 @@ static void see_alias(struct plain_scan *s)
         not_plain(s);
 }
 
+/* ENCODING_MAX: the last of the text encodings that may be. L: what else was said; what is freed behind a call goes away with the whole memory. */
+static void see_options(struct plain_scan *s, uint8_t encoding_max, struct lifted *l)
+{
+    struct wasm_reader *r = &s->in;
+
+    for (uint32_t n = wasm_read_number(r); n > 0 && !r->wrong; n--) {
+        uint8_t option = wasm_read_byte(r);
+
+        if (option <= encoding_max)
+            continue;
+        if (option == OPTION_MEMORY)
+            l->memory = core_memory(s, wasm_read_number(r));
+        else if (option == OPTION_REALLOC)
+            l->realloc = core_func(s, wasm_read_number(r));
+        else if (option == OPTION_POST_RETURN)
+            (void)wasm_read_number(r);
+        else
+            not_plain(s);
+    }
+}
+
 static void see_canon(struct plain_scan *s)
 {
     struct wasm_reader *r = &s->in;
-    struct lifted l = { .known = true };
+    struct lifted l = { .known = true, .memory = NOBODYS, .realloc = NOBODYS };
+    uint8_t what = wasm_read_byte(r);
 
-    if (wasm_read_byte(r) != CANON_LIFT || wasm_read_byte(r) != 0)
+    if ((what == CANON_LIFT || what == CANON_LOWER) && wasm_read_byte(r) != 0)
         not_plain(s);
-    l.function = core_func(s, wasm_read_number(r));
-    for (uint32_t n = wasm_read_number(r); n > 0 && !r->wrong; n--) {
-        switch (wasm_read_byte(r)) {
-        case OPTION_UTF8:
-            break;
-        case OPTION_MEMORY:
-            l.memory = core_memory(s, wasm_read_number(r));
-            break;
-        case OPTION_REALLOC:
-            l.realloc = core_func(s, wasm_read_number(r));
-            break;
-        case OPTION_POST_RETURN: /* frees what was returned: the whole memory goes away instead */
-            (void)wasm_read_number(r);
-            break;
-        default:
-            not_plain(s);
-        }
+    if (what == CANON_LIFT) {
+        l.function = core_func(s, wasm_read_number(r));
+        see_options(s, OPTION_UTF8, &l);
+        (void)wasm_read_number(r); /* type */
+        ADD(s, funcs, l);
+        return;
     }
-    (void)wasm_read_number(r); /* type */
-    ADD(s, funcs, l);
+    (void)wasm_read_number(r); /* of a function, or of a resource's type */
+    if (what == CANON_LOWER)
+        see_options(s, OPTION_LATIN1, &l);
+    else if (what < CANON_RESOURCE_NEW || what > CANON_RESOURCE_REP)
+        not_plain(s);
+    ADD(s, core_funcs, NOBODYS);
 }
 
 /* ---- components ---- */
@@ -377,34 +431,84 @@ static const struct lifted *find(const struct plain_scan *s, enum component_inte
     return NULL;
 }
 
-static bool take(struct plain *p, enum component_interface i, const struct lifted *l)
+static bool take(struct plain *p, enum component_interface i, const struct lifted *l, uint32_t *instance)
 {
-    if (!l || l->memory.n == 0 || l->realloc.n == 0)
+    if (!l || l->function.name.n == 0 || l->memory.name.n == 0 || l->realloc.name.n == 0)
         return false;
-    if (p->memory.n > 0 && !(str_eq(p->memory, l->memory) && str_eq(p->realloc, l->realloc)))
+    if (*instance != NOTHING && !(str_eq(p->memory, l->memory.name) && str_eq(p->realloc, l->realloc.name)))
         return false;
-    p->memory = l->memory;
-    p->realloc = l->realloc;
-    p->functions[i] = l->function;
-    return l->function.n > 0;
+    if (*instance == NOTHING)
+        *instance = l->function.instance;
+    p->memory = l->memory.name;
+    p->realloc = l->realloc.name;
+    p->functions[i] = l->function.name;
+    return l->function.instance == *instance && l->memory.instance == *instance && l->realloc.instance == *instance;
 }
 
-bool plain_find(struct str bytes, unsigned interfaces, struct plain *ret)
+/* Whether the component calls the guest's initialiser: encoders do it by a module whose start function is an imported one, from the guest itself, or picked out of it. */
+static bool is_initialized(const struct plain_scan *s, uint32_t instance)
 {
-    struct plain_scan s = { .in = wasm_reader_of(bytes) };
+    if (s->core_instances[instance].initialized)
+        return true;
+    for (size_t i = 0; i < s->core_funcs_n; i++)
+        if (s->core_funcs[i].instance == instance && str_eq(s->core_funcs[i].name, STR(CORE_INITIALIZE)))
+            return true;
+    return false;
+}
+
+/* Whether the guest INSTANCE can be had without everything beside it. */
+static bool stands_alone(const struct plain_scan *s, uint32_t instance, struct plain *ret)
+{
+    const struct core_contents *m;
+    bool starts = false;
+
+    if (instance >= s->core_instances_n || s->core_instances[instance].module == NOTHING || s->core_instances[instance].given_away)
+        return false;
+    m = &s->modules[s->core_instances[instance].module];
+    for (size_t i = 0; i < s->modules_n; i++) {
+        const struct core_contents *other = &s->modules[i];
+
+        if (other == m)
+            continue;
+        if (other->data || (other->start && other->code))
+            return false;
+        starts = starts || other->start;
+    }
+    ret->module = m->bytes;
+    ret->asks = m->imports;
+    if (starts)
+        ret->initialize = STR(CORE_INITIALIZE);
+    return !m->start && !m->more && (!starts || is_initialized(s, instance));
+}
+
+static bool find_in(struct plain_scan *s, struct str bytes, unsigned interfaces, struct plain *ret)
+{
+    uint32_t instance = NOTHING;
     bool good;
 
-    s.in.at += MIN(bytes.n, (size_t)WASM_HEADER_BYTES);
-    while (s.in.at < s.in.end && !s.in.wrong) {
-        uint8_t id = wasm_read_byte(&s.in);
-        struct str contents = wasm_read_bytes(&s.in);
+    s->in = wasm_reader_of(bytes);
+    s->in.at += MIN(bytes.n, (size_t)WASM_HEADER_BYTES);
+    while (s->in.at < s->in.end && !s->in.wrong) {
+        uint8_t id = wasm_read_byte(&s->in);
+        struct str contents = wasm_read_bytes(&s->in);
 
-        see_section(&s, id, contents);
+        see_section(s, id, contents);
     }
-    *ret = (struct plain){ .module = s.module };
-    good = !s.in.wrong && s.instantiated && interfaces != 0;
+    good = !s->in.wrong && interfaces != 0;
     for (int i = 0; good && i < COMPONENT_INTERFACES; i++)
         if (interfaces & 1u << i)
-            good = take(ret, i, find(&s, i));
-    return good;
+            good = take(ret, i, find(s, i), &instance);
+    return good && stands_alone(s, instance, ret);
+}
+
+bool plain_find(struct str bytes, unsigned interfaces, struct arena *scratch, struct plain *ret)
+{
+    struct plain_scan *s = arena_alloc(scratch, sizeof *s);
+
+    *ret = (struct plain){ 0 };
+    if (!s)
+        return false;
+    s->modules_n = s->core_instances_n = s->core_funcs_n = s->core_memories_n = 0;
+    s->funcs_n = s->components_n = s->instances_n = s->exports_n = 0;
+    return find_in(s, bytes, interfaces, ret);
 }

@@ -48,8 +48,8 @@ struct wasm_module {
     unsigned exports;             /* enum wasm_export */
     bool uses_wasi;               /* imports something of it: the store needs a context for it */
     bool can_sleep;               /* imports wasi:io/poll: its thread may hang where no deadline reaches it */
-    /* One of the two ways to call it; what belongs to the other is NULL. All of it is owned. */
-    struct direct *direct; /* of a plain guest */
+    /* The two ways to call it. What is not needed is NULL: direct, when the guest is not plain, and all of the rest, when it is and imports nothing. All of it is owned. */
+    struct direct *direct;
     wasmtime_component *component;
     wasmtime_export *put_text, *put_bytes, *get;
     wasmtime_export *functions[COMPONENT_INTERFACES]; /* NULL: not exported */

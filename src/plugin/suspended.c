@@ -1,7 +1,7 @@
 /* plugin/suspended.c -- calls that begin on a loop, and may go on elsewhere
  *
  * A plain guest (plain.h):  BEGUN --> over
- *                             \--- the slice is over: nothing is left of it; finished from the start
+ *                             \--- the slice is over, or it calls what it imports: nothing is left of it; finished from the start
  *
  * Others, over the bridge:  INSTANTIATING --> RUNNING --> over
  *                                |               |
@@ -20,8 +20,9 @@ enum state { BEGUN, INSTANTIATING, RUNNING, OVER };
 struct wasm_call {
     struct call call;
     enum component_interface f;
-    struct wasm_values values; /* of a plain guest; what they point to is the caller's */
-    struct image in;           /* of others; the body's bytes are the caller's */
+    struct wasm_values values; /* in state BEGUN; what they point to is the caller's */
+    struct str request_id;     /* likewise */
+    struct image in;           /* in the others; the body's bytes are the caller's */
     struct arena *arena;
     enum state state;
     wasmtime_future *future; /* owned; of the state. It points to what follows, to call.instance and to call.context */
@@ -31,9 +32,14 @@ struct wasm_call {
     uint64_t suspended_us; /* clock */
 };
 
+static bool bridge_suspends(const struct wasm_module *m)
+{
+    return m->runtime->suspends && !m->uses_wasi;
+}
+
 bool wasm_module_suspends(const struct wasm_module *m)
 {
-    return m->direct || (m->runtime->suspends && !m->uses_wasi);
+    return (m->direct && direct_is_due(m->direct)) || bridge_suspends(m);
 }
 
 static void instantiate(struct wasm_call *w)
@@ -126,16 +132,15 @@ static int direct_begun(struct wasm_call *w, const struct wasm_values *values, b
 {
     struct call *c = &w->call;
 
-    w->values = *values;
     return direct_call(c->m, w->f, &c->limits, values, /* on_loop= */ true, w->arena, ret_again, ret, c->err);
 }
 
 int call_begun(struct wasm_module *m, enum component_interface f, const struct wasm_limits *l, const struct wasm_values *values,
-               struct arena *arena, struct wasm_call **ret_rest, union wasm_result *ret, struct err *err)
+               struct str request_id, struct arena *arena, struct wasm_call **ret_rest, union wasm_result *ret, struct err *err)
 {
     struct wasm_call *w = arena_new(arena, struct wasm_call);
     bool again = false;
-    int r;
+    int r = 0;
 
     *ret_rest = NULL;
     if (!w)
@@ -144,8 +149,15 @@ int call_begun(struct wasm_module *m, enum component_interface f, const struct w
         return err_set(err, ERR_INVALID, "the plugin does not export %.*s", STR_FMT(component_interface_name(f)));
     w->call = (struct call){ .m = m, .limits = *l, .err = err };
     w->f = f;
+    w->values = *values;
+    w->request_id = request_id;
     w->arena = arena;
-    r = (m->direct ? direct_begun : bridge_begun)(w, values, &again, ret);
+    if (m->direct && direct_turn(m->direct))
+        r = direct_begun(w, values, &again, ret);
+    else if (bridge_suspends(m))
+        r = bridge_begun(w, values, &again, ret);
+    else
+        again = true; /* another call has found meanwhile that M asks */
     if (again)
         *ret_rest = w;
     return r;
@@ -154,10 +166,9 @@ int call_begun(struct wasm_module *m, enum component_interface f, const struct w
 int call_finished(struct wasm_call *w, union wasm_result *ret, struct err *err)
 {
     struct call *c = &w->call;
-    bool again;
 
     if (w->state == BEGUN)
-        return direct_call(c->m, w->f, &c->limits, &w->values, /* on_loop= */ false, w->arena, &again, ret, err);
+        return call_run(c->m, w->f, &c->limits, &w->values, w->request_id, w->arena, ret, err);
     c->err = err;
     c->deadline_us += clock_now_us() - w->suspended_us;
     return go_on(w, /* may_suspend= */ false, ret);

@@ -45,7 +45,9 @@ int wasm_module_compile(struct wasm_runtime *r, struct str name, struct str byte
 struct wasm_module *wasm_module_ref(struct wasm_module *m);
 void wasm_module_unref(struct wasm_module *m);             /* NULL is fine */
 unsigned wasm_module_exports(const struct wasm_module *m); /* enum wasm_export, or-ed */
-bool wasm_module_is_direct(const struct wasm_module *m);   /* called without the component around it (plugin/plain.h) */
+/* Called without the component around it (plugin/plain.h): always, or until it calls what it imports (plugin/direct.h). */
+enum wasm_way { WASM_THROUGH_COMPONENT, WASM_DIRECT_UNTIL_IT_ASKS, WASM_DIRECT };
+enum wasm_way wasm_module_way(const struct wasm_module *m);
 
 /* ---- the middleware world (smg:gateway) ---- */
 
@@ -95,7 +97,7 @@ int wasm_call_on_response(struct wasm_module *m, const struct wasm_limits *l, co
  *   wasm_begin_on_request, on the loop --the guest answers within WASM_SLICE_US--> the answer
  *                                       \--it does not--> *RET_REST: wasm_call_finish, on a thread that may wait, or wasm_call_abandon, anywhere
  *
- * Most plugins take some microseconds: less than it takes to hand a request to another thread and back. A plain guest (plugin/plain.h) can ask nobody and change nothing but itself, so it is stopped and begun again
+ * Most plugins take some microseconds: less than it takes to hand a request to another thread and back. A guest that is called directly can ask nobody and change nothing but itself, so it is stopped and begun again
  * from the start; another one runs on a stack of its own, is stopped where it is and carried on by another thread. Time is looked at with every tick of the runtime's clock (2 ms): a loop is held for WASM_SLICE_US of its
  * own processor time and two ticks at most.
  */
@@ -104,13 +106,14 @@ int wasm_call_on_response(struct wasm_module *m, const struct wasm_limits *l, co
 
 struct wasm_call; /* a suspended call, in the arena that it was given */
 
-/* Whether calls of M can be begun so: M is plain; or the library can suspend calls, and M uses nothing of WASI, which could wait in the host. */
+/* Whether a call of M can be begun so now: it is called directly; or the library can suspend calls, and M uses nothing of WASI, which could wait in the host. */
 bool wasm_module_suspends(const struct wasm_module *m);
 
 /* As wasm_call_on_request when *RET_REST is NULL. Else 0, and everything that was given, but L and ERR, must stay where it is until the call is finished or abandoned; time that it was suspended does not count. */
 int wasm_begin_on_request(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_request *req, struct arena *arena,
                           struct wasm_call **ret_rest, struct wasm_action *ret, struct err *err) _must_check_;
 int wasm_begin_on_response(struct wasm_module *m, const struct wasm_limits *l, const struct wasm_response *resp,
-                           struct arena *arena, struct wasm_call **ret_rest, struct wasm_action *ret, struct err *err) _must_check_;
+                           struct str request_id, struct arena *arena, struct wasm_call **ret_rest, struct wasm_action *ret,
+                           struct err *err) _must_check_;
 int wasm_call_finish(struct wasm_call *c, struct wasm_action *ret, struct err *err) _must_check_;
 void wasm_call_abandon(struct wasm_call *c);

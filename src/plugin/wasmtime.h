@@ -186,6 +186,7 @@ typedef ptrdiff_t wasmtime_on_output(void *data, const unsigned char *bytes, siz
     X(void, wasmtime_module_delete, (wasmtime_core *))                                                                        \
     X(wasmtime_core_linker *, wasmtime_linker_new, (wasmtime_engine *))                                                       \
     X(void, wasmtime_linker_delete, (wasmtime_core_linker *))                                                                 \
+    X(wasmtime_error *, wasmtime_linker_define_unknown_imports_as_traps, (wasmtime_core_linker *, wasmtime_core *))           \
     X(wasmtime_error *, wasmtime_linker_instantiate_pre,                                                                      \
       (const wasmtime_core_linker *, const wasmtime_core *, wasmtime_core_pre **))                                            \
     X(void, wasmtime_instance_pre_delete, (wasmtime_core_pre *))                                                              \

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, NULL, 0);
     if (component_scan(bytes, &arena, &c, NULL) == 0) {
         bridge_wrap(bytes, &c, STR("types"), STR("bridge"), &out);
-        if (plain_find(bytes, c.interfaces, &p) && (p.module.p < bytes.p || p.module.p + p.module.n > bytes.p + bytes.n))
+        if (plain_find(bytes, c.interfaces, &arena, &p) && (p.module.p < bytes.p || p.module.p + p.module.n > bytes.p + bytes.n))
             abort();
     }
     arena_fini(&arena);

@@ -130,9 +130,9 @@ def test_run_says_in_words_what_does_not_work(args, stdin, status, words):
 def test_inspect_shows_what_a_component_is_made_of():
     text = wasm("inspect", EXAMPLES / "rate_limit.wasm")
     assert text.startswith(f"size     {(EXAMPLES / 'rate_limit.wasm').stat().st_size} bytes\nexport   smg:gateway/middleware-on-request\n")
-    assert "import   smg:gateway/shared-counter\n" in text and "called   through its component, where its request is served\nruns     yes; compiled in " in text
+    assert "import   smg:gateway/shared-counter\n" in text and "called   directly, until it calls what it imports, where its request is served\nruns     yes; compiled in " in text
     assert "\ncalled   directly, where its request is served\n" in wasm("inspect", FIXTURES / "stamp.wasm")
-    assert "\ncalled   through its component, on plugin threads\n" in wasm("inspect", FIXTURES / "printer.wasm")
+    assert json.loads(wasm("inspect", FIXTURES / "printer.wasm", "--json"))["direct_until_it_asks"]
     said = json.loads(wasm("inspect", FIXTURES / "hook_cols.wasm", "--json"))
     assert said["exports"] == ["smg:storage/storage-hook-before", "smg:storage/storage-hook-after"] and said["runs"] and said["direct"] and "on_plugin_threads" not in said
     assert "\ncalled   directly\nruns     yes" in wasm("inspect", FIXTURES / "hook_cols.wasm")

@@ -75,10 +75,9 @@ static void answers_alike(const char *name, const struct wasm_request *q)
 
 static void guests_answer_alike_both_ways(void **state)
 {
-    static const char *const NAMES[] = {
-        "bodyecho",   "bodyswap",  "echo_headers", "edits",   "map500to503", "onlyreq", "order_a",
-        "readheader", "reject429", "reject_n",     "recurse", "trap",        "grow",    "realloc"
-    };
+    static const char *const NAMES[] = { "bodyecho", "bodyswap",   "echo_headers", "edits",       "map500to503", "onlyreq",
+                                         "order_a",  "readheader", "reject429",    "reject_n",    "recurse",     "trap",
+                                         "grow",     "realloc",    "sometimes",    "initialized", "printer",     "slow" };
     static const struct str BODY = STR_INIT("{\"model\":\"m\",\"text\":\"caf\xc3\xa9 \xff\xfe\"}");
     static const struct wasm_header H[] = { { STR_INIT("host"), STR_INIT("gateway.example") },
                                             { STR_INIT("x-reject"), STR_INIT("418") },
@@ -203,6 +202,96 @@ static void every_call_begins_with_a_new_instance(void **state)
     wasm_module_unref(m);
 }
 
+/* ---- guests that ask ---- */
+
+static unsigned lines;
+
+static void on_line(void *owner, struct str module, struct str request_id, bool is_stderr, struct str line)
+{
+    (void)owner, (void)is_stderr;
+    if (!str_eq(module, STR("sometimes")))
+        return;
+    assert_str(request_id, "id");
+    assert_str(line, "hello");
+    lines++;
+}
+
+static int ask_sometimes(struct wasm_module *m, const char *header, struct wasm_action *ret, struct err *err)
+{
+    struct wasm_header h = { str_of(header), STR("hello") };
+    struct wasm_request q = { STR("POST"), STR("/"), STR(""), { &h, 1 }, STR("{}"), STR("id"), 0 };
+
+    return wasm_call_on_request(m, &USUAL, &q, &arena, ret, err);
+}
+
+static void said(struct wasm_module *m, const char *header, const char *what)
+{
+    struct wasm_action a = { 0 };
+    struct err err = { 0 };
+
+    if (ask_sometimes(m, header, &a, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(err.message[0], 0);
+    assert_int_equal(a.set.n, 1);
+    assert_str(a.set.v[0].value, what);
+}
+
+static void a_guest_that_asks_gets_its_answer_and_nobody_can_tell(void **state)
+{
+    struct wasm_module *m = compile("sometimes");
+
+    (void)state;
+    use_library_signals();
+    lines = 0;
+    assert_int_equal(wasm_module_way(m), WASM_DIRECT_UNTIL_IT_ASKS);
+    said(m, "x-other", "nothing");
+    assert_true(direct_is_due(m->direct));
+    said(m, "x-say", "hello");
+    assert_int_equal(lines, 1);
+    assert_false(direct_is_due(m->direct));
+    said(m, "x-say", "hello");
+    assert_int_equal(lines, 2);
+    wasm_module_unref(m);
+}
+
+static void a_guest_that_asked_is_tried_again_after_a_pause(void **state)
+{
+    struct wasm_module *m = compile("sometimes");
+
+    (void)state;
+    use_library_signals();
+    said(m, "x-say", "hello");
+    for (unsigned i = 0; i < DIRECT_PAUSE; i++) {
+        assert_false(direct_is_due(m->direct));
+        said(m, "x-other", "nothing");
+    }
+    assert_true(direct_is_due(m->direct));
+    said(m, "x-other", "nothing");
+    assert_true(direct_is_due(m->direct));
+    wasm_module_unref(m);
+}
+
+/* Whatever went wrong, the words are the component's. */
+static void a_guest_that_asks_fails_in_the_components_words(void **state)
+{
+    static const struct wasm_limits NO_MEMORY = { 2000, 0 };
+    struct both b = both("sometimes");
+    struct wasm_action a = { 0 };
+    struct err err = { 0 }, err2 = { 0 };
+
+    (void)state;
+    use_library_signals();
+    assert_int_equal(ask_sometimes(b.direct, "x-trap", &a, &err), ERR_INVALID);
+    assert_int_equal(ask_sometimes(b.bridged, "x-trap", &a, &err2), ERR_INVALID);
+    assert_string_equal(err.message, err2.message);
+    assert_false(direct_is_due(b.direct->direct));
+    unref(b);
+    b = both("sometimes");
+    assert_int_equal(wasm_call_on_request(b.direct, &NO_MEMORY, &(struct wasm_request){ .method = STR("GET") }, &arena, &a, &err),
+                     ERR_LIMIT);
+    unref(b);
+}
+
 static void answers_without_memory_fail_cleanly(void **state)
 {
     struct wasm_module *m = compile("bodyecho");
@@ -238,11 +327,14 @@ int main(void)
         RULE(an_allocator_without_sense_fails_the_call_in_the_librarys_words),
         RULE(a_list_that_is_not_aligned_fails_the_call),
         RULE(every_call_begins_with_a_new_instance),
+        RULE(a_guest_that_asks_gets_its_answer_and_nobody_can_tell),
+        RULE(a_guest_that_asked_is_tried_again_after_a_pause),
+        RULE(a_guest_that_asks_fails_in_the_components_words),
         RULE(answers_without_memory_fail_cleanly),
     };
     struct wasm_runtime_config c = { .threads = 2, .max_stack_bytes = (size_t)1 << 20, .bridge_only = true };
 
-    open_runtime(NULL, NULL);
+    open_runtime(on_line, NULL);
     if (wasm_runtime_open(&c, &bridge, NULL) < 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

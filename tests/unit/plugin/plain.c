@@ -7,7 +7,7 @@ static bool find(struct str bytes, struct plain *ret)
 {
     struct component c;
 
-    return component_scan(bytes, &arena, &c, NULL) == 0 && plain_find(bytes, c.interfaces, ret);
+    return component_scan(bytes, &arena, &c, NULL) == 0 && plain_find(bytes, c.interfaces, &arena, ret);
 }
 
 static bool is_plain(const char *name)
@@ -33,6 +33,8 @@ static void the_core_module_of_a_plain_component_is_found(void **state)
     assert_str(p.functions[COMPONENT_ON_REQUEST], "smg:gateway/middleware-on-request#on-request");
     assert_str(p.functions[COMPONENT_ON_RESPONSE], "smg:gateway/middleware-on-response#on-response");
     assert_int_equal(p.functions[COMPONENT_BEFORE].n, 0);
+    assert_int_equal(p.initialize.n, 0);
+    assert_false(p.asks);
 }
 
 static void what_exports_one_interface_or_another_world_is_plain_as_well(void **state)
@@ -45,21 +47,41 @@ static void what_exports_one_interface_or_another_world_is_plain_as_well(void **
             fail_msg("%s", NAMES[i]);
 }
 
-static void guests_that_import_something_are_not_plain(void **state)
+/* Of what stands beside it nothing runs before it asks. */
+static void a_guest_that_imports_functions_is_plain_and_asks(void **state)
 {
-    static const char *const NAMES[] = { "printer", "sleeper", "missing_import", "empty" };
+    static const char *const NAMES[] = { "printer", "sleeper", "slow", "sometimes", "missing_import" };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-        if (is_plain(NAMES[i]))
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        _cleanup_(buf_fini) struct buf bytes = { 0 };
+        struct plain p;
+
+        read_component(NAMES[i], &bytes);
+        if (!find(buf_str(&bytes), &p) || !p.asks)
             fail_msg("%s", NAMES[i]);
+        assert_str(p.memory, "memory");
+    }
+    assert_false(is_plain("empty"));
 }
 
-/* The section of ID of the core module, from its id byte on; the module's sections stand one behind the other. */
-static char *core_section(struct buf *bytes, const struct plain *p, uint8_t id)
+static void an_initialiser_that_the_component_calls_is_found(void **state)
 {
-    size_t start = (size_t)(p->module.p - bytes->p);
-    struct wasm_reader r = wasm_reader_of(p->module);
+    _cleanup_(buf_fini) struct buf bytes = { 0 };
+    struct plain p;
+
+    (void)state;
+    read_component("initialized", &bytes);
+    assert_true(find(buf_str(&bytes), &p));
+    assert_str(p.initialize, "_initialize");
+    assert_false(p.asks);
+}
+
+/* The section of ID of a core module inside of the bytes, from its id byte on; the module's sections stand one behind the other. */
+static char *core_section(struct buf *bytes, struct str module, uint8_t id)
+{
+    size_t start = (size_t)(module.p - bytes->p);
+    struct wasm_reader r = wasm_reader_of(module);
 
     for (r.at += WASM_HEADER_BYTES; r.at < r.end;) {
         char *at = bytes->p + start + (r.at - r.start);
@@ -81,7 +103,43 @@ static void a_module_with_a_start_function_is_not_plain(void **state)
     (void)state;
     read_component("stamp", &bytes);
     assert_true(find(buf_str(&bytes), &p));
-    *core_section(&bytes, &p, 6) = 8; /* its globals: as if they were one */
+    *core_section(&bytes, p.module, 6) = 8; /* its globals: as if they were one */
+    assert_false(find(buf_str(&bytes), &p));
+}
+
+/* The core module of number N in the component. */
+static struct str core_module(struct buf *bytes, unsigned n)
+{
+    struct wasm_reader r = wasm_reader_of(buf_str(bytes));
+
+    for (r.at += WASM_HEADER_BYTES; r.at < r.end;) {
+        uint8_t id = wasm_read_byte(&r);
+        struct str section = wasm_read_bytes(&r);
+
+        if (id == WASM_SECTION_CORE_MODULE && n-- == 0)
+            return section;
+    }
+    fail_msg("no core module");
+    return STR_NONE;
+}
+
+/* One that writes into the guest's memory, or runs, when it is instantiated. */
+static void a_guest_whose_neighbours_do_something_is_not_plain(void **state)
+{
+    enum { TABLES = 4, ELEMENTS = 9, DATA = 11, START = 8, SHIM = 1, FIXUP = 2 };
+    _cleanup_(buf_fini) struct buf bytes = { 0 };
+    struct plain p;
+    char *id;
+
+    (void)state;
+    read_component("sometimes", &bytes);
+    assert_true(find(buf_str(&bytes), &p));
+    id = core_section(&bytes, core_module(&bytes, FIXUP), ELEMENTS);
+    *id = DATA;
+    assert_false(find(buf_str(&bytes), &p));
+    *id = ELEMENTS;
+    assert_true(find(buf_str(&bytes), &p));
+    *core_section(&bytes, core_module(&bytes, SHIM), TABLES) = START;
     assert_false(find(buf_str(&bytes), &p));
 }
 
@@ -118,8 +176,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE(the_core_module_of_a_plain_component_is_found),
         RULE(what_exports_one_interface_or_another_world_is_plain_as_well),
-        RULE(guests_that_import_something_are_not_plain),
+        RULE(a_guest_that_imports_functions_is_plain_and_asks),
+        RULE(an_initialiser_that_the_component_calls_is_found),
         RULE(a_module_with_a_start_function_is_not_plain),
+        RULE(a_guest_whose_neighbours_do_something_is_not_plain),
         RULE(damaged_bytes_lead_nowhere),
     };
 
