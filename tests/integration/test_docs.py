@@ -4,6 +4,7 @@ Only what a test must change is changed: ports are free ones, a bench runs half 
 own. `smg mock-engine` and `smg launch` keep running until the next one of their kind; every other line must succeed, and curl fails on an HTTP error.
 """
 import os
+import pathlib
 import re
 import shlex
 import shutil
@@ -54,6 +55,8 @@ class Reader:
             words += ["--host", "127.0.0.1", "--port", self.gateway_port] if "--port" not in words else []
             words += ["--prometheus-host", "127.0.0.1", "--prometheus-port", free_port(), "--shutdown-grace-period-secs", 0]
         words = [self.directory / w if (self.directory / str(w)).is_file() else w for w in words]  # a file that an earlier line made
+        state = pathlib.Path(words[words.index("--state-dir") + 1]) if "--state-dir" in words else None
+        restores = state is not None and state.exists()
         process = self.running[kind, role] = self.start(Process, words)
         scheme = "https" if "--tls-cert-path" in words else "http"
         answers = "readiness" if "--worker-urls" in words or "--pd-disaggregation" in words else "health"
@@ -62,7 +65,7 @@ class Reader:
         # Who asks for a client certificate is not asked: curl's 35 and 56 are its refusals, in TLS 1.2 and 1.3.
         fine = {0, 35, 56} if "--tls-client-ca-path" in words else {0}
         wait_until(lambda: not process.running() or asked(url) in fine, seconds=20, what=" ".join(map(str, words)))
-        if "--tls-client-ca-path" in words and "--worker-urls" in words:  # /readiness cannot be asked
+        if restores or ("--tls-client-ca-path" in words and "--worker-urls" in words):  # /health does not wait for workers, and /readiness cannot be asked
             wait_until(lambda: not process.running() or "worker registered" in process.output(), seconds=20, what="a worker")
         assert process.running(), process.output()
 
