@@ -2,7 +2,7 @@
 
 struct wasm_reader wasm_reader_of(struct str bytes)
 {
-    const uint8_t *p = (const uint8_t *)bytes.p;
+    const uint8_t *p = (const uint8_t *)(bytes.n ? bytes.p : ""); /* what is empty may have no address */
 
     return (struct wasm_reader){ .start = p, .at = p, .end = p + bytes.n };
 }
